@@ -1,1 +1,11 @@
-//! Placeholder head, replaced by the crate's own.
+//! Who calls, and what they may do.
+//!
+//! Owns the verification and the making of AWS signatures (SigV4), the proof that it happened
+//! ([`VerifiedCaller`]), access keys, policies and the keyring that seals secrets at rest.
+//!
+//! Invariant: pure. No IO, no clock, no entropy of its own: bytes, `now` and a
+//! [`millstream_core::Rand`] are arguments.
+
+mod caller;
+
+pub use caller::{DevMode, VerifiedCaller};
