@@ -69,6 +69,11 @@ impl Batch {
         self.body.len()
     }
 
+    /// The encoded body: `(length: u32 LE, payload)*`.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// How many records.
     pub fn count(&self) -> u32 {
         self.count
