@@ -1,1 +1,19 @@
-//! Placeholder head, replaced by the crate's own.
+//! A small, fast client of the Kinesis protocol, for the command line and the benchmark.
+//!
+//! Owns connections, signing, retries and the two encodings; works against the real service and
+//! its peers. Knows nothing of how a server is built.
+//!
+//! Invariant: a call answers with what the service said, or with an error that says whether the
+//! request may have been carried out.
+
+mod connection;
+mod credentials;
+mod endpoint;
+mod pool;
+mod tls;
+
+pub use credentials::{
+    Credentials, CredentialsError, Process, Surroundings, find_endpoint, find_region,
+};
+pub use endpoint::{Endpoint, EndpointError};
+pub use tls::{HttpVersion, Trust, TrustError};

@@ -1,2 +1,27 @@
-//! The binary.
-fn main() {}
+//! The `millstream` binary: command line, settings, wiring, shutdown.
+//!
+//! Owns what joins the other crates, and nothing that one of them could own: it is the only
+//! crate that knows all of them. One file under `commands/` for each command.
+//!
+//! Invariant: every way out of a command is an [`exit::Exit`] with a message that says what to
+//! do next; standard output carries results only, standard error all else.
+
+mod cli;
+mod commands;
+mod decode;
+mod endpoint;
+mod exit;
+mod settings;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let outcome = commands::run(cli::Cli::parse());
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

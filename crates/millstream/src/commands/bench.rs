@@ -1,0 +1,12 @@
+//! `bench`: to come.
+use clap::Args;
+
+use crate::exit::{Failure, Outcome};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  to come")]
+pub(crate) struct Arguments {}
+
+pub(crate) async fn run(_arguments: Arguments) -> Outcome {
+    Err(Failure::failed("not wired yet"))
+}

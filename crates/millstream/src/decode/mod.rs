@@ -1,0 +1,13 @@
+//! What lies inside a record: KPL aggregates, gzip, text or bytes; and the part of a JSON record
+//! that is its key.
+//!
+//! Pure: bytes in, values out. Never fails on foreign bytes: what it does not know, it hands
+//! back as it was.
+
+mod expression;
+mod gzip;
+mod kpl;
+
+pub(crate) use expression::{Expression, ExpressionError};
+pub(crate) use gzip::gunzip;
+pub(crate) use kpl::{UserRecord, deaggregate};

@@ -1,0 +1,1 @@
+//! Which endpoint a client command talks to, and as whom.

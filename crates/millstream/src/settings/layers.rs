@@ -1,0 +1,143 @@
+//! The three places where a person can set something: file, environment, flags.
+//!
+//! Owns how each is read into text by key, and which names are refused; knows no value's meaning.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Layer, Origin, SettingsError, key_named};
+
+/// Names the config file; not itself a setting.
+pub(super) const CONFIG_VARIABLE: &str = "MILLSTREAM_CONFIG";
+const PREFIX: &str = "MILLSTREAM_";
+
+/// Flags that stand for settings; the environment and a config file can say the same.
+#[derive(Args, Clone, Debug, Default)]
+#[command(
+    next_help_heading = "Settings (flags win over MILLSTREAM_* variables, those over the file)"
+)]
+pub(crate) struct SettingsFlags {
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Serve here in clear text, HTTP/1.1 and HTTP/2 [default: 127.0.0.1:4566]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Serve here over TLS too (see `millstream tls ca`)
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) tls_listen: Option<String>,
+    /// Keep everything durable here [default: ./millstream-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<String>,
+    /// Be this region [default: us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Be this account [default: 000000000000]
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: Option<String>,
+    /// `aws` enforces the service's quotas exactly, `open` lifts throughput limits [default: open]
+    #[arg(long, value_name = "open|aws")]
+    pub(crate) limits: Option<String>,
+    /// What an answer promises: on disk, or in the system's memory [default: fsync]
+    #[arg(long, value_name = "fsync|buffered")]
+    pub(crate) durability: Option<String>,
+    /// Create this stream at start where it is missing (repeat for more)
+    #[arg(long = "init-stream", value_name = "NAME:SHARDS")]
+    pub(crate) init_streams: Vec<String>,
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "text|json")]
+    pub(crate) log_format: Option<String>,
+    /// Which log lines to write, such as `debug` or `millstream_log=trace` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_filter: Option<String>,
+    /// Give requests under way this long after a signal to stop [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain_seconds: Option<String>,
+}
+
+/// The settings that flags name.
+pub(crate) fn flags_layer(flags: &SettingsFlags) -> Layer {
+    let streams = (!flags.init_streams.is_empty()).then(|| flags.init_streams.join(","));
+    let named = [
+        ("listen", "--listen", flags.listen.clone()),
+        ("tls_listen", "--tls-listen", flags.tls_listen.clone()),
+        ("data_dir", "--data-dir", flags.data_dir.clone()),
+        ("region", "--region", flags.region.clone()),
+        ("account", "--account", flags.account.clone()),
+        ("limits", "--limits", flags.limits.clone()),
+        ("durability", "--durability", flags.durability.clone()),
+        ("init_streams", "--init-stream", streams),
+        ("log_format", "--log-format", flags.log_format.clone()),
+        ("log_filter", "--log-filter", flags.log_filter.clone()),
+        ("drain_seconds", "--drain-seconds", flags.drain_seconds.clone()),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(key, flag, value)| Some((key, (value?, Origin::Flag(flag.to_owned())))))
+        .collect()
+}
+
+/// The settings among `variables`.
+pub(crate) fn environment_layer(
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Layer, Vec<SettingsError>> {
+    let mut layer = Layer::new();
+    let mut wrong = Vec::new();
+    for (name, value) in variables {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        if name == CONFIG_VARIABLE || is_service_link(rest) {
+            continue;
+        }
+        let key = rest.to_ascii_lowercase();
+        let origin = Origin::Environment(name.clone());
+        match key_named(&key) {
+            Some(known) => drop(layer.insert(known.name, (value, origin))),
+            None => wrong.push(SettingsError::UnknownKey { key, origin }),
+        }
+    }
+    if wrong.is_empty() { Ok(layer) } else { Err(wrong) }
+}
+
+/// Kubernetes gives each pod such variables for a service called `millstream`.
+fn is_service_link(rest: &str) -> bool {
+    rest.starts_with("SERVICE_HOST")
+        || rest.starts_with("SERVICE_PORT")
+        || rest == "PORT"
+        || rest.starts_with("PORT_")
+}
+
+/// The settings in the file at `path`.
+pub(crate) fn file_layer(path: &Path) -> Result<Layer, Vec<SettingsError>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        vec![SettingsError::FileUnreadable { path: path.into(), reason: error.to_string() }]
+    })?;
+    file_text_layer(path, &text)
+}
+
+/// The settings in `text`, the content of the file at `path`.
+pub(super) fn file_text_layer(path: &Path, text: &str) -> Result<Layer, Vec<SettingsError>> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let reason = error.to_string().trim_end().to_owned();
+        vec![SettingsError::FileMalformed { path: path.into(), reason }]
+    })?;
+    let mut layer = Layer::new();
+    let mut wrong = Vec::new();
+    for (key, value) in table {
+        let origin = Origin::File(path.into());
+        match key_named(&key) {
+            Some(known) => drop(layer.insert(known.name, (plain_text(&value), origin))),
+            None => wrong.push(SettingsError::UnknownKey { key, origin }),
+        }
+    }
+    if wrong.is_empty() { Ok(layer) } else { Err(wrong) }
+}
+
+/// A TOML value as the other layers would write it.
+fn plain_text(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(values) => values.iter().map(plain_text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,356 @@
+//! What a server is told before it starts: one [`Settings`], from four layers.
+//!
+//! Owns the keys, their defaults and meaning ([`KEYS`]), the layers (default < TOML file <
+//! environment < flags) and which of them a value came from. Each value travels as text until
+//! the last step, so every layer is read, refused and explained in the same way.
+//!
+//! Invariant: an unknown key is an error in every layer; a value is checked wherever it came
+//! from, and the message names the place to mend.
+
+mod layers;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use millstream_core::limits::LimitsMode;
+use millstream_core::{AccountId, Region};
+
+pub(crate) use layers::{SettingsFlags, environment_layer, file_layer, flags_layer};
+pub(crate) use values::{Durability, InitStream, LogFormat};
+
+/// One setting: its key in the file, what it means, and what holds when nobody says.
+pub(crate) struct Key {
+    /// Its name in the file; `MILLSTREAM_` and capitals in the environment; a flag with dashes.
+    pub(crate) name: &'static str,
+    /// The value when no layer names it, as text.
+    pub(crate) default: &'static str,
+    /// The form of a value.
+    pub(crate) form: &'static str,
+    /// What it does.
+    pub(crate) meaning: &'static str,
+}
+
+/// Every key there is, in the order in which people want to read them.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "listen",
+        default: "127.0.0.1:4566",
+        form: "ADDRESS:PORT",
+        meaning: "Where to serve in clear text: HTTP/1.1 and HTTP/2 on one port (port 0: any free)",
+    },
+    Key {
+        name: "tls_listen",
+        default: "",
+        form: "ADDRESS:PORT, or empty",
+        meaning: "Where to serve over TLS too, with a certificate from the local authority",
+    },
+    Key {
+        name: "data_dir",
+        default: "./millstream-data",
+        form: "DIRECTORY",
+        meaning: "Where everything durable lies: log/, keys/ and tls/",
+    },
+    Key {
+        name: "region",
+        default: "us-east-1",
+        form: "REGION",
+        meaning: "The region that ARNs name and that signatures must be made for",
+    },
+    Key {
+        name: "account",
+        default: "000000000000",
+        form: "TWELVE DIGITS",
+        meaning: "The account that ARNs name",
+    },
+    Key {
+        name: "limits",
+        default: "open",
+        form: "open | aws",
+        meaning: "open: only the shapes of requests are limited; aws: the service's quotas, exactly",
+    },
+    Key {
+        name: "durability",
+        default: "fsync",
+        form: "fsync | buffered",
+        meaning: "fsync: on disk before each answer; buffered: in the system's memory, lost in a power cut",
+    },
+    Key {
+        name: "init_streams",
+        default: "",
+        form: "NAME:SHARDS, ...",
+        meaning: "Streams to create at start where they are missing",
+    },
+    Key {
+        name: "log_format",
+        default: "text",
+        form: "text | json",
+        meaning: "How the server's own log lines look on standard error",
+    },
+    Key {
+        name: "log_filter",
+        default: "info",
+        form: "LEVEL, or target=LEVEL, ...",
+        meaning: "Which log lines to write: error, warn, info, debug, trace",
+    },
+    Key {
+        name: "drain_seconds",
+        default: "10",
+        form: "SECONDS",
+        meaning: "How long requests under way may take after a signal to stop",
+    },
+];
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nobody said otherwise.
+    Default,
+    /// The file at this path.
+    File(PathBuf),
+    /// The environment variable of this name.
+    Environment(String),
+    /// The flag of this name.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// Values by key, as text, each with its origin.
+pub(crate) type Layer = BTreeMap<&'static str, (String, Origin)>;
+
+/// Why settings are refused; each says where to mend what.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the config file {path}: {reason}", path = .path.display())]
+    FileUnreadable { path: PathBuf, reason: String },
+    /// The file is no TOML.
+    #[error("{path} is not valid TOML: {reason}", path = .path.display())]
+    FileMalformed { path: PathBuf, reason: String },
+    /// No such setting.
+    #[error("unknown key `{key}` in {origin}; the keys are: {}", known_keys())]
+    UnknownKey { key: String, origin: Origin },
+    /// The value is not of the key's form.
+    #[error("{key} = \"{value}\" ({origin}): {reason}; it takes {form}")]
+    BadValue {
+        key: &'static str,
+        value: String,
+        origin: Origin,
+        reason: String,
+        form: &'static str,
+    },
+}
+
+fn known_keys() -> String {
+    KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The key of this name.
+pub(crate) fn key_named(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// All values in force, with their origins, before they are checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective(Layer);
+
+impl Effective {
+    /// Lays the layers over the defaults; later ones win.
+    pub(crate) fn of(layers: impl IntoIterator<Item = Layer>) -> Self {
+        let mut values: Layer =
+            KEYS.iter().map(|key| (key.name, (key.default.to_owned(), Origin::Default))).collect();
+        for layer in layers {
+            values.extend(layer);
+        }
+        Self(values)
+    }
+
+    /// The value in force for `name` and where it came from.
+    pub(crate) fn get(&self, name: &'static str) -> (&str, &Origin) {
+        let (value, origin) = self.0.get(name).expect("each key has a default");
+        (value, origin)
+    }
+}
+
+/// What a server is told before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where to serve in clear text.
+    pub(crate) listen: SocketAddr,
+    /// Where to serve over TLS.
+    pub(crate) tls_listen: Option<SocketAddr>,
+    /// Where everything durable lies.
+    pub(crate) data_dir: PathBuf,
+    /// The region that ARNs name.
+    pub(crate) region: Region,
+    /// The account that ARNs name.
+    pub(crate) account: AccountId,
+    /// Which quotas hold.
+    pub(crate) limits: LimitsMode,
+    /// What an acknowledgement means.
+    pub(crate) durability: Durability,
+    /// Streams to create at start.
+    pub(crate) init_streams: Vec<InitStream>,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// Which log lines are written.
+    pub(crate) log_filter: String,
+    /// How long requests under way may take after a signal to stop.
+    pub(crate) drain_seconds: u64,
+}
+
+impl Settings {
+    /// Checks each value; the error lists all that are wrong, in the order of [`KEYS`].
+    pub(crate) fn check(effective: &Effective) -> Result<Self, Vec<SettingsError>> {
+        let mut wrong = Vec::new();
+        let mut check = values::Checker { effective, wrong: &mut wrong };
+        let listen = check.take("listen", values::address);
+        let tls_listen = check.take("tls_listen", values::optional_address);
+        let data_dir = check.take("data_dir", values::directory);
+        let region = check.take("region", values::parsed::<Region>);
+        let account = check.take("account", values::parsed::<AccountId>);
+        let limits = check.take("limits", values::limits);
+        let durability = check.take("durability", values::parsed::<Durability>);
+        let init_streams = check.take("init_streams", values::init_streams);
+        let log_format = check.take("log_format", values::parsed::<LogFormat>);
+        let log_filter = check.take("log_filter", values::log_filter);
+        let drain_seconds = check.take("drain_seconds", values::seconds);
+        let settings = (|| {
+            Some(Self {
+                listen: listen?,
+                tls_listen: tls_listen?,
+                data_dir: data_dir?,
+                region: region?,
+                account: account?,
+                limits: limits?,
+                durability: durability?,
+                init_streams: init_streams?,
+                log_format: log_format?,
+                log_filter: log_filter?,
+                drain_seconds: drain_seconds?,
+            })
+        })();
+        settings.ok_or(wrong)
+    }
+
+    /// Reads all layers as a start of the server does: file, environment, flags.
+    pub(crate) fn gather(flags: &SettingsFlags) -> Result<Effective, Vec<SettingsError>> {
+        let mut layers = Vec::new();
+        let mut wrong = Vec::new();
+        if let Some(path) = config_path(flags) {
+            match file_layer(&path) {
+                Ok(layer) => layers.push(layer),
+                Err(errors) => wrong.extend(errors),
+            }
+        }
+        match environment_layer(std::env::vars()) {
+            Ok(layer) => layers.push(layer),
+            Err(errors) => wrong.extend(errors),
+        }
+        layers.push(flags_layer(flags));
+        if wrong.is_empty() { Ok(Effective::of(layers)) } else { Err(wrong) }
+    }
+}
+
+fn config_path(flags: &SettingsFlags) -> Option<PathBuf> {
+    let named = flags.config.clone();
+    named.or_else(|| std::env::var_os(layers::CONFIG_VARIABLE).map(|path| Path::new(&path).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(listen: &str) -> SettingsFlags {
+        SettingsFlags { listen: Some(listen.to_owned()), ..SettingsFlags::default() }
+    }
+
+    fn environment(pairs: &[(&str, &str)]) -> Layer {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        environment_layer(pairs).expect("known keys only")
+    }
+
+    fn file(text: &str) -> Layer {
+        layers::file_text_layer(Path::new("millstream.toml"), text).expect("a good file")
+    }
+
+    #[test]
+    fn defaults_are_valid_and_serve_on_loopback() {
+        let settings = Settings::check(&Effective::of([])).expect("defaults hold");
+        assert!(settings.listen.ip().is_loopback());
+        assert_eq!(settings.durability, Durability::Fsync);
+        assert_eq!(settings.limits, LimitsMode::Open);
+        assert_eq!(settings.tls_listen, None);
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_which_wins_over_the_file() {
+        let file = file("listen = \"127.0.0.1:1\"\nregion = \"eu-west-1\"\nlimits = \"aws\"\n");
+        let environment = environment(&[
+            ("MILLSTREAM_LISTEN", "127.0.0.1:2"),
+            ("MILLSTREAM_REGION", "eu-central-1"),
+        ]);
+        let effective = Effective::of([file, environment, flags_layer(&flags("127.0.0.1:3"))]);
+        let settings = Settings::check(&effective).expect("all valid");
+        assert_eq!(settings.listen.port(), 3);
+        assert_eq!(settings.region.as_str(), "eu-central-1");
+        assert_eq!(settings.limits, LimitsMode::Aws);
+        assert_eq!(effective.get("listen").1.to_string(), "flag --listen");
+        assert_eq!(effective.get("region").1.to_string(), "environment MILLSTREAM_REGION");
+        assert_eq!(effective.get("limits").1.to_string(), "file millstream.toml");
+        assert_eq!(effective.get("account").1, &Origin::Default);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_in_the_file_and_in_the_environment() {
+        let errors = layers::file_text_layer(Path::new("a.toml"), "lisen = \"x\"\n").unwrap_err();
+        assert!(errors[0].to_string().starts_with("unknown key `lisen` in file a.toml"));
+        let pair = [("MILLSTREAM_LISEN".to_owned(), "x".to_owned())];
+        let errors = environment_layer(pair).unwrap_err();
+        assert!(errors[0].to_string().starts_with("unknown key `lisen` in environment"));
+    }
+
+    #[test]
+    fn variables_that_kubernetes_makes_for_a_service_of_this_name_are_not_settings() {
+        for name in ["MILLSTREAM_SERVICE_HOST", "MILLSTREAM_PORT", "MILLSTREAM_PORT_4566_TCP_ADDR"]
+        {
+            assert!(environment(&[(name, "tcp://10.0.0.1:4566")]).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_bad_value_is_named_with_its_place_and_form() {
+        let effective = Effective::of([environment(&[
+            ("MILLSTREAM_LISTEN", "nowhere"),
+            ("MILLSTREAM_DURABILITY", "maybe"),
+            ("MILLSTREAM_INIT_STREAMS", "orders:0"),
+        ])]);
+        let errors = Settings::check(&effective).unwrap_err();
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(texts[0].contains("environment MILLSTREAM_LISTEN"), "{}", texts[0]);
+        assert!(texts[1].contains("fsync | buffered"), "{}", texts[1]);
+        assert!(texts[2].contains("orders:0"), "{}", texts[2]);
+    }
+
+    #[test]
+    fn a_file_may_write_lists_and_numbers_as_toml_does() {
+        let layer = file("init_streams = [\"orders:4\", \"clicks:1\"]\ndrain_seconds = 3\n");
+        let settings = Settings::check(&Effective::of([layer])).expect("valid");
+        assert_eq!(settings.drain_seconds, 3);
+        let names: Vec<&str> = settings.init_streams.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["orders", "clicks"]);
+    }
+}
