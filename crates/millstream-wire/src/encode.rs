@@ -1,0 +1,341 @@
+//! From values to bytes: an encoder that generated code drives.
+//!
+//! Owns the one output buffer. Base64 is written into it directly; members without a value are
+//! left out. CBOR structures are indefinite-length maps, as the service's own are (observed).
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use base64_simd::STANDARD;
+use bytes::Bytes;
+use millstream_core::Timestamp;
+
+use crate::Codec;
+
+/// A value that can be put on the wire.
+pub trait Encode {
+    /// Appends the value.
+    fn encode(&self, encoder: &mut Encoder);
+
+    /// Whether a structure leaves the member out.
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+/// Encodes a whole body.
+pub fn encode_body<T: Encode + ?Sized>(codec: Codec, value: &T) -> Bytes {
+    let mut encoder = Encoder::new(codec);
+    value.encode(&mut encoder);
+    encoder.finish()
+}
+
+/// Writes one body.
+#[derive(Debug)]
+pub struct Encoder {
+    is_json: bool,
+    /// In JSON, whether a comma goes before the next item.
+    needs_comma: bool,
+    out: Vec<u8>,
+}
+
+impl Encoder {
+    /// An empty body of the form `codec`.
+    pub fn new(codec: Codec) -> Self {
+        Self { is_json: codec.is_json(), needs_comma: false, out: Vec::new() }
+    }
+
+    /// As [`Encoder::new`], with room for `bytes` before the first growth.
+    pub fn with_capacity(codec: Codec, bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes), ..Self::new(codec) }
+    }
+
+    /// Makes room for `bytes` more at once, where a type knows that it is large.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
+    }
+
+    /// The body.
+    pub fn finish(self) -> Bytes {
+        self.out.into()
+    }
+
+    /// Starts a structure.
+    pub fn begin_structure(&mut self) {
+        self.before_item();
+        if self.is_json {
+            self.out.push(b'{');
+            self.needs_comma = false;
+        } else {
+            self.out.push(0xbf);
+        }
+    }
+
+    /// Writes a member, unless it is absent.
+    pub fn member<T: Encode + ?Sized>(&mut self, name: &'static str, value: &T) {
+        if !value.is_absent() {
+            self.key(name);
+            value.encode(self);
+        }
+    }
+
+    /// Ends a structure.
+    pub fn end_structure(&mut self) {
+        self.out.push(if self.is_json { b'}' } else { 0xff });
+        self.needs_comma = true;
+    }
+
+    fn key(&mut self, name: &str) {
+        self.string(name);
+        if self.is_json {
+            self.out.push(b':');
+            self.needs_comma = false;
+        }
+    }
+
+    fn before_item(&mut self) {
+        if self.is_json && std::mem::replace(&mut self.needs_comma, true) {
+            self.out.push(b',');
+        }
+    }
+
+    fn head(&mut self, major: u8, argument: u64) {
+        let major = major << 5;
+        if argument < 24 {
+            self.out.push(major | argument.to_le_bytes()[0]);
+        } else if let Ok(value) = u8::try_from(argument) {
+            self.out.extend([major | 24, value]);
+        } else if let Ok(value) = u16::try_from(argument) {
+            self.out.push(major | 25);
+            self.out.extend(value.to_be_bytes());
+        } else if let Ok(value) = u32::try_from(argument) {
+            self.out.push(major | 26);
+            self.out.extend(value.to_be_bytes());
+        } else {
+            self.out.push(major | 27);
+            self.out.extend(argument.to_be_bytes());
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.before_item();
+        if !self.is_json {
+            self.head(3, text.len() as u64);
+            self.out.extend_from_slice(text.as_bytes());
+            return;
+        }
+        self.out.push(b'"');
+        let must_escape = |byte: &u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+        let mut rest = text.as_bytes();
+        while let Some(length) = rest.iter().position(must_escape) {
+            self.out.extend_from_slice(&rest[..length]);
+            self.escape(rest[length]);
+            rest = &rest[length + 1..];
+        }
+        self.out.extend_from_slice(rest);
+        self.out.push(b'"');
+    }
+
+    fn escape(&mut self, byte: u8) {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            _ => {
+                let _ = write!(self.out, "\\u{byte:04x}");
+                return;
+            }
+        };
+        self.out.extend([b'\\', short]);
+    }
+
+    fn blob(&mut self, bytes: &[u8]) {
+        self.before_item();
+        if self.is_json {
+            // The quotes and the base64 in one growth.
+            self.out.reserve(STANDARD.encoded_length(bytes.len()) + 2);
+            self.out.push(b'"');
+            STANDARD.encode_append(bytes, &mut self.out);
+            self.out.push(b'"');
+        } else {
+            self.head(2, bytes.len() as u64);
+            self.out.extend_from_slice(bytes);
+        }
+    }
+
+    fn long(&mut self, value: i64) {
+        self.before_item();
+        if self.is_json {
+            let _ = write!(self.out, "{value}");
+        } else if value >= 0 {
+            self.head(0, value.unsigned_abs());
+        } else {
+            self.head(1, (-1 - value).unsigned_abs());
+        }
+    }
+
+    fn double(&mut self, value: f64) {
+        self.before_item();
+        if !self.is_json {
+            self.out.push(0xfb);
+            self.out.extend(value.to_be_bytes());
+        } else if value.is_finite() {
+            let _ = write!(self.out, "{value}");
+        } else {
+            let name = if value.is_nan() {
+                "\"NaN\""
+            } else if value > 0.0 {
+                "\"Infinity\""
+            } else {
+                "\"-Infinity\""
+            };
+            self.out.extend_from_slice(name.as_bytes());
+        }
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.before_item();
+        if self.is_json {
+            self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        } else {
+            self.out.push(if value { 0xf5 } else { 0xf4 });
+        }
+    }
+
+    fn timestamp(&mut self, value: Timestamp) {
+        self.before_item();
+        if self.is_json {
+            let (seconds, ms) = (value.seconds(), value.ms() % 1_000);
+            // Never an exponent: some clients cannot read one.
+            let _ = match ms {
+                0 => write!(self.out, "{seconds}"),
+                _ => write!(self.out, "{seconds}.{ms:03}"),
+            };
+        } else {
+            self.head(6, 1);
+            self.head(0, value.ms());
+        }
+    }
+
+    fn begin_list(&mut self, count: usize) {
+        self.before_item();
+        if self.is_json {
+            self.out.push(b'[');
+            self.needs_comma = false;
+        } else {
+            self.head(4, count as u64);
+        }
+    }
+
+    fn end_list(&mut self) {
+        if self.is_json {
+            self.out.push(b']');
+            self.needs_comma = true;
+        }
+    }
+
+    fn begin_map(&mut self, count: usize) {
+        self.before_item();
+        if self.is_json {
+            self.out.push(b'{');
+            self.needs_comma = false;
+        } else {
+            self.head(5, count as u64);
+        }
+    }
+
+    fn end_map(&mut self) {
+        if self.is_json {
+            self.out.push(b'}');
+            self.needs_comma = true;
+        }
+    }
+}
+
+impl Encode for str {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.string(self);
+    }
+}
+
+impl Encode for String {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.string(self);
+    }
+}
+
+impl Encode for Bytes {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.blob(self);
+    }
+}
+
+impl Encode for i32 {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.long(i64::from(*self));
+    }
+}
+
+impl Encode for i64 {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.long(*self);
+    }
+}
+
+impl Encode for f64 {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.double(*self);
+    }
+}
+
+impl Encode for bool {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.boolean(*self);
+    }
+}
+
+impl Encode for Timestamp {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.timestamp(*self);
+    }
+}
+
+impl<T: Encode> Encode for Option<T> {
+    fn encode(&self, encoder: &mut Encoder) {
+        if let Some(value) = self {
+            value.encode(encoder);
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T: Encode> Encode for Box<T> {
+    fn encode(&self, encoder: &mut Encoder) {
+        self.as_ref().encode(encoder);
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.begin_list(self.len());
+        for item in self {
+            item.encode(encoder);
+        }
+        encoder.end_list();
+    }
+}
+
+impl<T: Encode> Encode for BTreeMap<String, T> {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.begin_map(self.len());
+        for (key, value) in self {
+            encoder.key(key);
+            value.encode(encoder);
+        }
+        encoder.end_map();
+    }
+}
