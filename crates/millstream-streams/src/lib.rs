@@ -1,1 +1,5 @@
-//! Placeholder head, replaced by the crate's own.
+//! Data Streams.
+
+#![allow(dead_code)]
+
+mod state;
