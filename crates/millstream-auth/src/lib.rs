@@ -7,5 +7,8 @@
 //! [`millstream_core::Rand`] are arguments.
 
 mod caller;
+mod secret;
+pub mod sigv4;
 
 pub use caller::{DevMode, VerifiedCaller};
+pub use secret::Secret;
