@@ -7,8 +7,13 @@
 //! [`millstream_core::Rand`] are arguments.
 
 mod caller;
+mod keyring;
 mod secret;
 pub mod sigv4;
 
 pub use caller::{DevMode, VerifiedCaller};
+pub use keyring::{
+    DataKey, DataKeyOpener, KEY_LENGTH, Keyring, MasterKey, RECORD_OVERHEAD_BYTES,
+    SEALED_OVERHEAD_BYTES, Sealer,
+};
 pub use secret::Secret;
