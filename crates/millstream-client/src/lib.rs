@@ -6,14 +6,19 @@
 //! Invariant: a call answers with what the service said, or with an error that says whether the
 //! request may have been carried out.
 
+mod backoff;
+mod client;
 mod connection;
 mod credentials;
 mod endpoint;
+mod error;
 mod pool;
 mod tls;
 
+pub use client::{Client, ClientSettings};
 pub use credentials::{
     Credentials, CredentialsError, Process, Surroundings, find_endpoint, find_region,
 };
 pub use endpoint::{Endpoint, EndpointError};
+pub use error::{CallError, ServiceError};
 pub use tls::{HttpVersion, Trust, TrustError};
