@@ -69,8 +69,10 @@ impl FromStr for Endpoint {
         if host.is_empty() || authority.as_str().contains('@') {
             return Err(error());
         }
-        let port = match authority.port() {
-            Some(_) => authority.port_u16().ok_or_else(error)?,
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            // Something stands after the host, and it is no port.
+            None if authority.as_str() != authority.host() => return Err(error()),
             None if is_tls => 443,
             None => 80,
         };
