@@ -16,6 +16,16 @@ pub struct Structure {
     pub members: &'static [Member],
 }
 
+impl Structure {
+    /// Appends a value of this shape as it stands in a sentence. The service prints the value's
+    /// Java hash after the `@`; nothing can be read from it, so here it is the name's.
+    pub fn describe(&self, out: &mut String) {
+        let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let hash = self.name.bytes().fold(0x811c_9dc5, mix);
+        out.push_str(&format!("{}@{hash:x}", self.name));
+    }
+}
+
 /// One member of a structure.
 #[derive(Debug)]
 pub struct Member {

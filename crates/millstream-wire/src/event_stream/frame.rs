@@ -9,7 +9,7 @@ const TRAILER_BYTES: usize = 4;
 /// The smallest frame there is.
 pub(super) const FRAME_BYTES_MIN: usize = PRELUDE_BYTES + TRAILER_BYTES;
 /// The largest frame read: the specification's 24 MiB, 16 MiB of payload and room for headers.
-pub const FRAME_BYTES_MAX: usize = 24 * 1024 * 1024;
+const FRAME_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// The largest headers read (the specification's).
 const HEADERS_BYTES_MAX: usize = 128 * 1024;
 
