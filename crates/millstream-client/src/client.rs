@@ -159,6 +159,11 @@ impl Client {
             .map_err(|error| CallError::unreadable(operation, &error))
     }
 
+    /// Calls an `operation` that answers with nothing.
+    pub async fn call_empty<I: Encode>(&self, operation: &str, input: &I) -> Result<(), CallError> {
+        self.call_bytes(operation, encode_body(self.0.codec, input)).await.map(drop)
+    }
+
     /// As [`Client::call`], with a body that is already encoded.
     pub(crate) async fn call_bytes(
         &self,

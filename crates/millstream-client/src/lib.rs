@@ -12,7 +12,9 @@ mod connection;
 mod credentials;
 mod endpoint;
 mod error;
+mod operations;
 mod pool;
+mod subscription;
 mod tls;
 
 pub use client::{Client, ClientSettings};
@@ -21,4 +23,6 @@ pub use credentials::{
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{CallError, ServiceError};
+pub use operations::{Capacity, ReadFrom};
+pub use subscription::Subscription;
 pub use tls::{HttpVersion, Trust, TrustError};
