@@ -207,7 +207,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the next key, which must be a text; `None` at the end of the map.
-    pub(crate) fn next_key(&mut self, open: &mut Open) -> Result<Option<Cow<'a, str>>, DecodeError> {
+    pub(crate) fn next_key(
+        &mut self,
+        open: &mut Open,
+    ) -> Result<Option<Cow<'a, str>>, DecodeError> {
         if !self.next_item(open)? {
             return Ok(None);
         }
@@ -243,7 +246,11 @@ impl<'a> Reader<'a> {
 
     /// Nothing may follow the item.
     pub(crate) fn end(&mut self) -> Result<(), DecodeError> {
-        if self.at == self.body.len() { Ok(()) } else { self.malformed("something follows the value") }
+        if self.at == self.body.len() {
+            Ok(())
+        } else {
+            self.malformed("something follows the value")
+        }
     }
 
     /// Whether the next item is a float, once its tags are passed over.

@@ -15,18 +15,15 @@ use crate::number::Number;
 /// A place in a JSON text.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    text: &'a str,
+    bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the first byte; an empty body reads as `{}`.
-    pub(crate) fn new(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let text = std::str::from_utf8(body).map_err(|error| DecodeError::Malformed {
-            at: error.valid_up_to(),
-            what: "not UTF-8",
-        })?;
-        Ok(Self { text: if text.trim().is_empty() { "{}" } else { text }, at: 0 })
+    pub(crate) fn new(body: &'a [u8]) -> Self {
+        let is_empty = body.trim_ascii_start().is_empty();
+        Self { bytes: if is_empty { b"{}" } else { body }, at: 0 }
     }
 
     fn malformed<T>(&self, what: &'static str) -> Result<T, DecodeError> {
@@ -35,8 +32,7 @@ impl<'a> Reader<'a> {
 
     /// The next byte that is not white space, without taking it; 0 at the end.
     fn peek(&mut self) -> u8 {
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
+        while let Some(byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return *byte;
             }
@@ -60,7 +56,7 @@ impl<'a> Reader<'a> {
     }
 
     fn word(&mut self, word: &'static str) -> Result<(), DecodeError> {
-        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
             self.at += word.len();
             Ok(())
         } else {
@@ -82,7 +78,7 @@ impl<'a> Reader<'a> {
 
     /// Takes a number; beyond 64 bits it becomes a double, beyond a double infinite.
     pub(crate) fn number(&mut self) -> Result<Number, DecodeError> {
-        let bytes = self.text.as_bytes();
+        let bytes = self.bytes;
         let start = self.at;
         let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
         let digits = |at: &mut usize| {
@@ -113,7 +109,7 @@ impl<'a> Reader<'a> {
                 return self.malformed("not a number");
             }
         }
-        let text = &self.text[start..at];
+        let text = std::str::from_utf8(&bytes[start..at]).unwrap_or_default();
         self.at = at;
         if is_integer && let Ok(integer) = text.parse() {
             return Ok(Number::Integer(integer));
@@ -126,40 +122,62 @@ impl<'a> Reader<'a> {
 
     /// Takes a string, borrowed unless it has an escape.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, DecodeError> {
-        if self.peek() != b'"' {
-            return self.malformed("a string is missing");
-        }
-        let start = self.at + 1;
-        let rest = &self.text.as_bytes()[start..];
-        match memchr2(b'"', b'\\', rest) {
-            None => self.malformed("a string never ends"),
-            Some(length) if rest[length] == b'"' => {
-                let text = &self.text[start..start + length];
-                self.at = start + length + 1;
-                Ok(Cow::Borrowed(text))
-            }
-            Some(length) => {
-                let mut owned = self.text[start..start + length].to_owned();
-                self.at = start + length;
-                self.unescape(&mut owned)?;
-                Ok(Cow::Owned(owned))
-            }
+        match self.raw_string()? {
+            Some(plain) => self.plain(plain).map(Cow::Borrowed),
+            None => self.unescape().map(Cow::Owned),
         }
     }
 
-    /// Appends from an escape to the closing quote, which is taken too.
-    fn unescape(&mut self, out: &mut String) -> Result<(), DecodeError> {
+    /// Takes a string of which only the bytes matter: base64 is judged by its own reader.
+    pub(crate) fn string_bytes(&mut self) -> Result<Cow<'a, [u8]>, DecodeError> {
+        match self.raw_string()? {
+            Some(plain) => Ok(Cow::Borrowed(plain)),
+            None => self.unescape().map(|text| Cow::Owned(text.into_bytes())),
+        }
+    }
+
+    /// Takes a string without escapes, quotes and all; of one with escapes only the first quote.
+    fn raw_string(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+        if self.peek() != b'"' {
+            return self.malformed("a string is missing");
+        }
+        self.at += 1;
+        let rest = &self.bytes[self.at..];
+        match memchr2(b'"', b'\\', rest) {
+            None => self.malformed("a string never ends"),
+            Some(length) if rest[length] == b'"' => {
+                self.at += length + 1;
+                Ok(Some(&rest[..length]))
+            }
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// Characters as they stand, which control characters may not.
+    fn plain(&self, bytes: &'a [u8]) -> Result<&'a str, DecodeError> {
+        if bytes.iter().any(|byte| *byte < 0x20) {
+            return self.malformed("a control character in a string");
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(_) => self.malformed("not UTF-8"),
+        }
+    }
+
+    /// Takes the rest of a string with escapes, and its closing quote.
+    fn unescape(&mut self) -> Result<String, DecodeError> {
+        let mut out = String::new();
         loop {
-            let rest = &self.text.as_bytes()[self.at..];
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
             let Some(length) = memchr2(b'"', b'\\', rest) else {
                 return self.malformed("a string never ends");
             };
-            out.push_str(&self.text[self.at..self.at + length]);
+            out.push_str(self.plain(&rest[..length])?);
             self.at += length + 1;
             if rest[length] == b'"' {
-                return Ok(());
+                return Ok(out);
             }
-            let escape = self.text.as_bytes().get(self.at).copied();
+            let escape = self.bytes.get(self.at).copied();
             self.at += 1;
             out.push(match escape {
                 Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
@@ -181,9 +199,7 @@ impl<'a> Reader<'a> {
             0xD800..=0xDBFF => {
                 self.word("\\u")?;
                 match self.four_digits()? {
-                    low @ 0xDC00..=0xDFFF => {
-                        0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)
-                    }
+                    low @ 0xDC00..=0xDFFF => 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00),
                     _ => return self.malformed("half a surrogate pair"),
                 }
             }
@@ -198,7 +214,7 @@ impl<'a> Reader<'a> {
     fn four_digits(&mut self) -> Result<u32, DecodeError> {
         let mut value = 0;
         for offset in 0..4 {
-            let digit = self.text.as_bytes().get(self.at + offset).copied().unwrap_or_default();
+            let digit = self.bytes.get(self.at + offset).copied().unwrap_or_default();
             let Some(digit) = char::from(digit).to_digit(16) else {
                 return self.malformed("an unknown escape");
             };
@@ -234,7 +250,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the next key and its colon; `None` at the closing brace.
-    pub(crate) fn next_key(&mut self, open: &mut Open) -> Result<Option<Cow<'a, str>>, DecodeError> {
+    pub(crate) fn next_key(
+        &mut self,
+        open: &mut Open,
+    ) -> Result<Option<Cow<'a, str>>, DecodeError> {
         if !self.next_item(open, b'}')? {
             return Ok(None);
         }
@@ -252,7 +271,7 @@ impl<'a> Reader<'a> {
             Kind::Null => self.null(),
             Kind::Boolean => self.boolean().map(drop),
             Kind::Number => self.number().map(drop),
-            Kind::Text | Kind::Bytes => self.string().map(drop),
+            Kind::Text | Kind::Bytes => self.string_bytes().map(drop),
             kind @ (Kind::List | Kind::Map) => {
                 let Some(depth) = depth.checked_sub(1) else { return Err(DecodeError::TooDeep) };
                 let mut open = self.open();
@@ -273,6 +292,10 @@ impl<'a> Reader<'a> {
     /// Nothing but white space may follow the value.
     pub(crate) fn end(&mut self) -> Result<(), DecodeError> {
         let _ = self.peek();
-        if self.at == self.text.len() { Ok(()) } else { self.malformed("something follows the value") }
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            self.malformed("something follows the value")
+        }
     }
 }

@@ -19,7 +19,9 @@ mod rule;
 mod violation;
 
 pub use codec::Codec;
-pub use decode::{Decode, Decoder, ListCursor, MapCursor, StructureCursor, decode_input, decode_output};
+pub use decode::{
+    Decode, Decoder, ListCursor, MapCursor, StructureCursor, decode_input, decode_output,
+};
 pub use encode::{Encode, Encoder, encode_body};
 pub use error::{DecodeError, ErrorBody, InputError, encode_error};
 pub use rule::{Member, Pattern, Rule, Structure};

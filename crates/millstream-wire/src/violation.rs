@@ -27,6 +27,8 @@ pub(crate) enum Step {
         index: u32,
         /// Whether some item was found to violate it.
         violated: bool,
+        /// Items that no value of their enum stands for, by index.
+        strays: Vec<(u32, String)>,
     },
     /// To a value of a map.
     Entry {
