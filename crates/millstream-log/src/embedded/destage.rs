@@ -1,0 +1,308 @@
+//! The background: readies write-ahead files, moves full ones into segments, unlinks dead ones.
+//!
+//! Owns the segments' life and the manifest. One step at a time: a thread runs it beside the lane
+//! in production, a simulation runs its steps between commits.
+//!
+//! Invariant: a write-ahead file is reused only after the segments that replace it and the
+//! manifest that names them are durable; a segment is unlinked only after a manifest without it
+//! is durable.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::commit::Salt;
+use super::frame::Chunk;
+use super::manifest::{LogSnapshot, Manifest};
+use super::segment::{Run, segment_name, write_segment};
+use super::state::{LiveSegment, Shared, lock};
+use super::stats::add;
+use super::wal::{Pool, PoolFailure, WalFile, create_file, prepare_file, wal_name};
+use crate::LogId;
+use crate::storage::is_no_space;
+
+/// How much one entry of the cache's queue lets go at once.
+const CACHE_ENTRY_BYTES: usize = 1 << 20;
+
+#[derive(Debug)]
+pub(super) struct Destager {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    salt: Salt,
+    /// What the manifest says now.
+    checkpoint: u64,
+    logs: Vec<LogSnapshot>,
+    segment_next: u64,
+    /// The manifest names no segment from this number on.
+    named_next: u64,
+    /// What to let go of first when the cache is full: chunks of a log up to a position.
+    cache: VecDeque<(LogId, u64)>,
+}
+
+/// Work that the background found.
+enum Work {
+    Prepare(Option<WalFile>, u64),
+    Destage,
+    Retire,
+}
+
+impl Destager {
+    pub(super) fn new(shared: Arc<Shared>, pool: Arc<Pool>, manifest: Manifest) -> Self {
+        Self {
+            shared,
+            pool,
+            salt: manifest.salt,
+            checkpoint: manifest.checkpoint,
+            logs: manifest.logs,
+            segment_next: manifest.segment_next,
+            named_next: manifest.segment_next,
+            cache: VecDeque::new(),
+        }
+    }
+
+    /// Does one thing, where there is one to do. Errors but for missing space latch the engine:
+    /// what a failed sync left behind is unknown.
+    pub(super) fn step(&mut self) -> Result<bool, PoolFailure> {
+        if self.shared.latch_reason().is_some() {
+            return Err(PoolFailure::Stopped);
+        }
+        let Some(work) = self.find_work() else { return Ok(false) };
+        let outcome = match work {
+            Work::Prepare(blank, epoch) => self.prepare(blank, epoch),
+            Work::Destage => self.destage(),
+            Work::Retire => self.store_manifest(self.checkpoint, self.logs.clone()),
+        };
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(error) if is_no_space(&error) => {
+                tracing::warn!(%error, "no space left for the log");
+                Err(PoolFailure::NoSpace)
+            }
+            Err(error) => {
+                let reason = format!("the background of the log failed: {error}");
+                tracing::error!(reason, "the log stops acknowledging");
+                self.shared.latch(&reason);
+                Err(PoolFailure::Stopped)
+            }
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        let files_max = self.shared.settings.wal_files_max;
+        self.pool.with(|state| {
+            let can_prepare = !state.blanks.is_empty() || state.file_count < files_max;
+            (state.spares.is_empty() && can_prepare) || !state.full.is_empty()
+        }) || !lock(&self.shared.segments).dead.is_empty()
+    }
+
+    fn find_work(&self) -> Option<Work> {
+        let files_max = self.shared.settings.wal_files_max;
+        let found = self.pool.with(|state| {
+            let can_prepare = !state.blanks.is_empty() || state.file_count < files_max;
+            if state.spares.is_empty() && can_prepare {
+                state.epoch += 1;
+                return Some(Work::Prepare(state.blanks.pop(), state.epoch));
+            }
+            (!state.full.is_empty()).then_some(Work::Destage)
+        });
+        let dead = || !lock(&self.shared.segments).dead.is_empty();
+        found.or_else(|| dead().then_some(Work::Retire))
+    }
+
+    fn prepare(&self, blank: Option<WalFile>, epoch: u64) -> io::Result<()> {
+        let mut wal = match blank {
+            Some(wal) => wal,
+            None => self.create_wal()?,
+        };
+        if let Err(error) = prepare_file(&mut wal, epoch, self.salt) {
+            // For another try, should only space be missing.
+            self.pool.with(|state| state.blanks.push(wal));
+            return Err(error);
+        }
+        self.pool.add_spare(wal);
+        Ok(())
+    }
+
+    fn create_wal(&self) -> io::Result<WalFile> {
+        let bytes = self.shared.settings.wal_file_bytes;
+        let number = self.pool.with(|state| {
+            state.number_next += 1;
+            state.number_next - 1
+        });
+        let file = create_file(&*self.shared.storage, number, bytes)?;
+        self.pool.with(|state| state.file_count += 1);
+        Ok(WalFile { number, file, epoch: 0, bytes })
+    }
+
+    /// Moves the oldest full file into segments.
+    fn destage(&mut self) -> io::Result<()> {
+        let (checkpoint, logs) = self.pool.with(|state| {
+            let full = state.full.front().expect("found as work");
+            (full.checkpoint, full.logs.clone())
+        });
+        let written = self.write_segments(&logs);
+        let runs = match written.and_then(|runs| {
+            self.shared.storage.sync_directory()?;
+            Ok(runs)
+        }) {
+            Ok(runs) => runs,
+            Err(error) => {
+                self.discard_unnamed();
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.store_manifest(checkpoint, logs) {
+            // The manifest may or may not name them: only where space is missing is it certain
+            // that it does not, and only then does the engine go on.
+            if is_no_space(&error) {
+                self.discard_unnamed();
+            }
+            return Err(error);
+        }
+        for run in runs {
+            self.publish(run);
+        }
+        self.evict();
+        self.recycle();
+        Ok(())
+    }
+
+    /// Writes what the logs hold in memory up to `snapshots` into segments: the large ones' own,
+    /// and one that the others share.
+    fn write_segments(&mut self, snapshots: &[LogSnapshot]) -> io::Result<Vec<Run>> {
+        let settings = &self.shared.settings;
+        let (own_bytes_min, interval) =
+            (settings.own_segment_bytes_min, settings.index_interval_bytes);
+        let mut groups: Vec<Vec<(LogId, Vec<Chunk>)>> = Vec::new();
+        let mut small = Vec::new();
+        for snapshot in snapshots {
+            let chunks = self.undestaged(snapshot);
+            let bytes: usize = chunks.iter().map(|chunk| chunk.body.len()).sum();
+            if bytes >= own_bytes_min {
+                groups.push(vec![(snapshot.id, chunks)]);
+            } else if !chunks.is_empty() {
+                small.push((snapshot.id, chunks));
+            }
+        }
+        if !small.is_empty() {
+            groups.push(small);
+        }
+        let mut runs = Vec::new();
+        for group in groups {
+            let number = self.segment_next;
+            self.segment_next += 1;
+            let (entry, written) = write_segment(&*self.shared.storage, number, &group, interval)?;
+            add(&self.shared.counters.segment_bytes, entry.file_bytes);
+            let live = LiveSegment { entry, run_count: written.len() };
+            lock(&self.shared.segments).live.insert(number, live);
+            runs.extend(written);
+        }
+        Ok(runs)
+    }
+
+    fn undestaged(&self, snapshot: &LogSnapshot) -> Vec<Chunk> {
+        // A log that was deleted meanwhile has nothing to keep.
+        let Some(entry) = self.shared.log(snapshot.id) else { return Vec::new() };
+        let inner = entry.read();
+        let from = inner.chunk_index(inner.destaged_to);
+        let chunks = inner.chunks.range(from..);
+        chunks.take_while(|chunk| chunk.end() <= snapshot.next).cloned().collect()
+    }
+
+    /// Forgets segments that no manifest names yet. Their bytes are still in write-ahead files.
+    fn discard_unnamed(&self) {
+        for number in self.named_next..self.segment_next {
+            lock(&self.shared.segments).live.remove(&number);
+            // Best effort: an unnamed segment is found and removed at the next start.
+            let _ = self.shared.storage.remove(&segment_name(number));
+        }
+    }
+
+    /// Commits to the segments that live now, then unlinks those that do not.
+    fn store_manifest(&mut self, checkpoint: u64, logs: Vec<LogSnapshot>) -> io::Result<()> {
+        let (segments, dead) = {
+            let mut held = lock(&self.shared.segments);
+            let live = held.live.values().map(|live| live.entry).collect();
+            (live, std::mem::take(&mut held.dead))
+        };
+        let manifest = Manifest {
+            salt: self.salt,
+            checkpoint,
+            segment_next: self.segment_next,
+            epoch: self.pool.with(|state| state.epoch),
+            logs,
+            segments,
+        };
+        if let Err(error) = manifest.store(&*self.shared.storage) {
+            lock(&self.shared.segments).dead.extend(dead);
+            return Err(error);
+        }
+        self.checkpoint = checkpoint;
+        self.logs = manifest.logs;
+        self.named_next = self.segment_next;
+        for number in &dead {
+            self.shared.open_files.forget(*number);
+            match self.shared.storage.remove(&segment_name(*number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if dead.is_empty() { Ok(()) } else { self.shared.storage.sync_directory() }
+    }
+
+    /// Tells a log that some of its chunks now lie in a segment.
+    fn publish(&mut self, run: Run) {
+        let id = run.log;
+        let Some(entry) = self.shared.log(id) else {
+            lock(&self.shared.segments).release(run.segment, 1);
+            return;
+        };
+        let mut inner = entry.write();
+        let (from, until) = (inner.chunk_index(inner.destaged_to), inner.chunk_index(run.end - 1));
+        let mut moved = 0;
+        let mut in_entry = 0;
+        for chunk in inner.chunks.range(from..inner.chunks.len().min(until + 1)) {
+            moved += chunk.cost();
+            in_entry += chunk.cost();
+            if in_entry >= CACHE_ENTRY_BYTES {
+                self.cache.push_back((id, chunk.end()));
+                in_entry = 0;
+            }
+        }
+        self.cache.push_back((id, run.end));
+        self.shared.undestaged_bytes.fetch_sub(moved, Ordering::Relaxed);
+        self.shared.cached_bytes.fetch_add(moved, Ordering::Relaxed);
+        inner.destaged_to = run.end;
+        if inner.deleted || run.end <= inner.start {
+            drop(inner);
+            lock(&self.shared.segments).release(run.segment, 1);
+        } else {
+            inner.runs.push_back(run);
+        }
+    }
+
+    /// Lets go of the chunks that went to segments first, until the cache is within its bound.
+    fn evict(&mut self) {
+        let bound = self.shared.settings.cache_bytes_max;
+        while self.shared.cached_bytes.load(Ordering::Relaxed) > bound {
+            let Some((id, upto)) = self.cache.pop_front() else { return };
+            if let Some(entry) = self.shared.log(id) {
+                self.shared.drop_chunks(&mut entry.write(), upto);
+            }
+        }
+    }
+
+    /// Frees the write-ahead file that was destaged for its next life.
+    fn recycle(&self) {
+        let full = self.pool.with(|state| state.full.pop_front()).expect("it was destaged");
+        if full.wal.bytes == self.shared.settings.wal_file_bytes {
+            self.pool.finish_full(Some(full.wal));
+            return;
+        }
+        // Of another size, from before the setting changed. Should it stay, the next start
+        // finds nothing to replay in it.
+        let _ = self.shared.storage.remove(&wal_name(full.wal.number));
+        self.pool.finish_full(None);
+    }
+}
