@@ -6,11 +6,14 @@
 //! Invariant: every way out of a command is an [`exit::Exit`] with a message that says what to
 //! do next; standard output carries results only, standard error all else.
 
+mod bench;
 mod cli;
 mod commands;
 mod decode;
 mod endpoint;
 mod exit;
+mod lines;
+mod reading;
 mod settings;
 mod terminal;
 

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod keys;
 pub(crate) mod put;
+mod render;
 pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod streams;

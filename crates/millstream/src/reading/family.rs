@@ -102,7 +102,8 @@ mod tests {
 
     fn member(id: &str, parents: &[&str], tile: (u32, u32), is_open: bool) -> Member {
         let tiles = HashKeyRange::tile(4);
-        let range = HashKeyRange { start: tiles[tile.0 as usize].start, end: tiles[tile.1 as usize].end };
+        let range =
+            HashKeyRange { start: tiles[tile.0 as usize].start, end: tiles[tile.1 as usize].end };
         let parents = parents.iter().map(|parent| (*parent).to_owned()).collect();
         Member { id: id.to_owned(), parents, range, is_open }
     }

@@ -61,6 +61,11 @@ impl<T> Merge<T> {
         self.lanes.get(lane).is_none_or(|lane| lane.waiting.is_empty())
     }
 
+    /// Whether any record waits in any lane.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.lanes.values().any(|lane| !lane.waiting.is_empty())
+    }
+
     /// The next record, or `None` while one could still come before it, or none waits.
     pub(crate) fn pop(&mut self) -> Option<(String, T)> {
         let mut first: Option<(Timestamp, &String)> = None;

@@ -25,6 +25,23 @@ impl Progress {
         Self { bar }
     }
 
+    /// A bar over bytes of input.
+    pub(crate) fn bytes_bar(label: &str, total: u64) -> Self {
+        let bar = ProgressBar::new(total).with_message(label.to_owned());
+        bar.set_style(
+            ProgressStyle::with_template(
+                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {bytes}/{total_bytes} {prefix}",
+            )
+            .expect("the template is well formed"),
+        );
+        Self { bar }
+    }
+
+    /// Whether it is known where it ends.
+    pub(crate) fn has_end(&self) -> bool {
+        self.bar.length().is_some()
+    }
+
     /// A spinner with a count, for input without a known end.
     pub(crate) fn spinner(label: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(label.to_owned());

@@ -1,0 +1,4 @@
+//! The benchmark: load, measure, verify.
+
+pub(crate) mod histogram;
+pub(crate) mod record;
