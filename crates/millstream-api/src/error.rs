@@ -59,8 +59,11 @@ impl WireError {
 
     /// The error's body in `codec`.
     pub fn encode(&self, codec: Codec) -> Bytes {
-        let members: Vec<(&'static str, &dyn Encode)> =
-            self.members.iter().map(|(name, value)| (*name, value.as_ref() as &dyn Encode)).collect();
+        let members: Vec<(&'static str, &dyn Encode)> = self
+            .members
+            .iter()
+            .map(|(name, value)| (*name, value.as_ref() as &dyn Encode))
+            .collect();
         encode_error(codec, &self.code, &self.message, &members)
     }
 }

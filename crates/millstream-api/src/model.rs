@@ -34,6 +34,9 @@ pub struct ServiceModel {
     pub action_prefix: &'static str,
     /// How requests are formed.
     pub protocol: Protocol,
+    /// Whether requests may come as `application/x-amz-cbor-1.1` too; a request to such a service
+    /// that names no content type is CBOR (observed).
+    pub takes_cbor: bool,
     /// In the order of the model, each at its own index.
     pub operations: &'static [Operation],
 }
@@ -86,5 +89,48 @@ impl Operation {
     /// What `X-Amz-Target` says to name this operation.
     pub fn target(&self) -> String {
         format!("{}.{}", self.service.target_prefix, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_finds_its_operation_whether_the_service_is_built_or_not() {
+        for target in ["Kinesis_20131202.PutRecords", "Firehose_20150804.PutRecordBatch"] {
+            let operation = Operation::of_target(target).expect("in the models");
+            assert_eq!(operation.target(), target);
+            assert_eq!(operation.service.operations[usize::from(operation.index)], *operation);
+        }
+        for target in ["", ".", "Kinesis_20131202", "Kinesis_20131202.putRecords", ".AssumeRole"] {
+            assert_eq!(Operation::of_target(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_models_are_whole() {
+        let count = |id: &str| {
+            let service = SERVICES.iter().find(|service| service.id == id).expect("generated");
+            service.operations.len()
+        };
+        assert_eq!(SERVICES.len(), 13);
+        assert_eq!(count("kinesis"), 39);
+        assert_eq!(count("dynamodb"), 57);
+        let takes_cbor = |service: &&&ServiceModel| service.takes_cbor;
+        let cbor: Vec<_> = SERVICES.iter().filter(takes_cbor).map(|service| service.id).collect();
+        assert_eq!(cbor, ["kinesis"]);
+    }
+
+    #[test]
+    fn every_pattern_can_be_compiled() {
+        let invalid: Vec<_> = crate::generated::PATTERNS
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|pattern| !pattern.is_valid())
+            .map(|pattern| pattern.text())
+            .collect();
+        assert!(invalid.is_empty(), "{invalid:#?}");
     }
 }

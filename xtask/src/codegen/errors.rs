@@ -23,12 +23,22 @@ struct Variant {
 pub(super) fn write(model: &Model) -> String {
     let mut body = String::new();
     for operation in &model.operations {
-        let doc = format!("Why [`{}`]({}) fails.", operation.name, model.documentation(&operation.name));
-        body.push_str(&error_enum(model, &format!("{}Error", operation.name), &doc, &operation.errors));
+        let doc =
+            format!("Why [`{}`]({}) fails.", operation.name, model.documentation(&operation.name));
+        body.push_str(&error_enum(
+            model,
+            &format!("{}Error", operation.name),
+            &doc,
+            &operation.errors,
+        ));
         let Some(output) = &operation.output else { continue };
         if let Some(stream) = model.event_stream_of(output) {
-            let mut errors: Vec<String> =
-                model.shape(&stream.shape).members().into_iter().map(|member| member.shape).collect();
+            let mut errors: Vec<String> = model
+                .shape(&stream.shape)
+                .members()
+                .into_iter()
+                .map(|member| member.shape)
+                .collect();
             errors.retain(|name| model.shape(name).is("exception"));
             let doc = format!("What ends a `{}` early.", stream.shape);
             body.push_str(&error_enum(model, &format!("{}Error", stream.shape), &doc, &errors));
@@ -78,20 +88,33 @@ fn error_enum(model: &Model, name: &str, doc: &str, errors: &[String]) -> String
         statuses.push_str(&format!("Self::{variant}(_) => {status},"));
         match carries {
             None => {
-                declared.push_str(&format!("/// {}, with its text.\n{variant}(String),\n", bare(&code)));
+                declared.push_str(&format!(
+                    "/// {}, with its text.\n{variant}(String),\n",
+                    bare(&code)
+                ));
                 messages.push_str(&format!("Self::{variant}(message) => message,"));
                 parses.push_str(&format!("{code} => Some(Self::{variant}(message)),"));
             }
             Some(shape) => {
-                declared.push_str(&format!("/// {}, with what it carries.\n{variant}({shape}),\n", bare(&code)));
+                declared.push_str(&format!(
+                    "/// {}, with what it carries.\n{variant}({shape}),\n",
+                    bare(&code)
+                ));
                 let (text, set) = message_of(model, &shape);
-                messages.push_str(&format!("Self::{variant}(error) => {text},"));
-                parses.push_str(&format!("{code} => Some(Self::{variant}({shape} {{ {set} ..Default::default() }})),"));
+                let error = if text.contains("error.") { "error" } else { "_" };
+                messages.push_str(&format!("Self::{variant}({error}) => {text},"));
+                parses.push_str(&format!(
+                    "{code} => Some(Self::{variant}({shape} {{ {set} ..Default::default() }})),"
+                ));
                 let members: String = model
                     .extra_members(&shape)
                     .iter()
                     .map(|member| {
-                        format!(".with({}, error.{}.clone())", literal(&member.name), snake(&member.name))
+                        format!(
+                            ".with({}, error.{}.clone())",
+                            literal(&member.name),
+                            snake(&member.name)
+                        )
                     })
                     .collect();
                 wires.push_str(&format!("Self::{variant}(error) => wire{members},"));

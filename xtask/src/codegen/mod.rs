@@ -98,6 +98,13 @@ fn service_module(model: &Model) -> String {
         text.push_str(&format!("pub use {module}::*;\n"));
     }
     text.push_str("pub use operations::SERVICE;\n");
+    let gated = if gate.is_empty() {
+        "#[cfg(test)]\n".to_owned()
+    } else {
+        format!("#[cfg(all(test, feature = \"{}\"))]\n", model.id)
+    };
+    text.push_str(&gated);
+    text.push_str("pub(crate) use rules::PATTERNS;\n");
     text
 }
 
@@ -107,15 +114,22 @@ fn root_module() -> String {
          //! Everything that is generated: nobody edits it.\n\n\
          use crate::model::ServiceModel;\n\n",
     );
-    let mut services = String::new();
+    let (mut services, mut patterns) = (String::new(), String::new());
     for (id, _) in SERVICES {
         let module = id.replace('-', "_");
         text.push_str(&format!("pub mod {module};\n"));
         services.push_str(&format!("&{module}::SERVICE,"));
+        if *id != ALWAYS {
+            patterns.push_str(&format!("#[cfg(feature = \"{id}\")]\n"));
+        }
+        patterns.push_str(&format!("{module}::PATTERNS,"));
     }
     text.push_str(&format!(
         "\n/// Every service of the models, built or not.\n\
-         pub static SERVICES: &[&ServiceModel] = &[{services}];\n"
+         pub static SERVICES: &[&ServiceModel] = &[{services}];\n\n\
+         /// The patterns of every service that is built.\n\
+         #[cfg(test)]\n\
+         pub(crate) static PATTERNS: &[&[&millstream_wire::Pattern]] = &[{patterns}];\n"
     ));
     text
 }

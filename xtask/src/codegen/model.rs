@@ -81,8 +81,12 @@ impl Shape {
 
     /// In the order of the model.
     pub(super) fn members(&self) -> Vec<Member> {
-        let required: BTreeSet<&str> =
-            self.json["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: BTreeSet<&str> = self.json["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         self.json["members"]
             .as_object()
             .into_iter()
@@ -129,7 +133,9 @@ impl Model {
             action_prefix,
             digest: digest(&digested),
             metadata: json["metadata"].clone(),
-            shapes: shapes.map(|(name, json)| (name.clone(), Shape { json: json.clone() })).collect(),
+            shapes: shapes
+                .map(|(name, json)| (name.clone(), Shape { json: json.clone() }))
+                .collect(),
             operations: operations
                 .map(|(name, json)| Operation {
                     name: name.clone(),
@@ -137,7 +143,12 @@ impl Model {
                     uri: json["http"]["requestUri"].as_str().unwrap_or("/").to_owned(),
                     input: shape_of(&json["input"]),
                     output: shape_of(&json["output"]),
-                    errors: json["errors"].as_array().into_iter().flatten().filter_map(shape_of).collect(),
+                    errors: json["errors"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(shape_of)
+                        .collect(),
                 })
                 .collect(),
         })
@@ -157,11 +168,20 @@ impl Model {
 
     /// The attribute before everything that waits behind the service's feature.
     pub(super) fn gate(&self) -> String {
-        if self.id == ALWAYS { String::new() } else { format!("#[cfg(feature = \"{}\")]\n", self.id) }
+        if self.id == ALWAYS {
+            String::new()
+        } else {
+            format!("#[cfg(feature = \"{}\")]\n", self.id)
+        }
     }
 
     pub(super) fn meta(&self, key: &str) -> &str {
         self.metadata[key].as_str().unwrap_or_default()
+    }
+
+    /// Whether the service's protocols, as patched, name `protocol`.
+    pub(super) fn lists_protocol(&self, protocol: &str) -> bool {
+        self.metadata["protocols"].as_array().into_iter().flatten().any(|name| name == protocol)
     }
 
     pub(super) fn full_name(&self) -> &str {
@@ -290,7 +310,8 @@ fn apply(model: &mut Value, patches: &Value) -> Result<(), String> {
         }
         let (parent, key) = at.rsplit_once('/').ok_or("a patch's place starts with /")?;
         let parent = model.pointer_mut(parent).and_then(Value::as_object_mut);
-        let parent = parent.ok_or_else(|| format!("the patch at {at} has no place in the model"))?;
+        let parent =
+            parent.ok_or_else(|| format!("the patch at {at} has no place in the model"))?;
         match &patch["value"] {
             Value::Null => drop(parent.shift_remove(key)),
             value => drop(parent.insert(key.to_owned(), value.clone())),

@@ -23,6 +23,7 @@ pub(super) fn write(model: &Model) -> String {
         ("smithy-rpc-v2-cbor", _) => "RpcV2Cbor",
         (other, _) => panic!("{}: protocol {other}", model.id),
     };
+    let takes_cbor = model.lists_protocol("cbor");
     let signing = match model.meta("signingName") {
         "" => model.meta("endpointPrefix"),
         name => name,
@@ -33,7 +34,7 @@ pub(super) fn write(model: &Model) -> String {
          /// {}, version {}.\n\
          pub static SERVICE: ServiceModel = ServiceModel {{\n\
              id: {}, full_name: {}, api_version: {}, target_prefix: {}, signing_name: {},\n\
-             action_prefix: {}, protocol: Protocol::{protocol}, operations: OPERATIONS,\n\
+             action_prefix: {}, protocol: Protocol::{protocol}, takes_cbor: {takes_cbor}, operations: OPERATIONS,\n\
          }};\n\n\
          static OPERATIONS: &[Operation] = &[{rows}];\n",
         model.full_name(),

@@ -29,11 +29,15 @@ pub(super) fn write(model: &Model) -> String {
         .filter(|name| model.shape(name).text("pattern").is_some())
         .map(|name| format!("&{}_PATTERN,", shout(name)))
         .collect::<String>();
+    let any = if tables.contains("&ANY") {
+        "/// Without constraints.\nstatic ANY: Rule = Rule::any();\n\n"
+    } else {
+        ""
+    };
     format!(
         "//! What inputs must satisfy.\n\n\
          use millstream_wire::{{Member, Pattern, Rule, Structure}};\n\n\
-         /// Without constraints.\n\
-         static ANY: Rule = Rule::any();\n\n\
+         {any}\
          /// Every pattern, for the test that all can be compiled.\n\
          #[cfg(test)]\n\
          pub(crate) static PATTERNS: &[&Pattern] = &[{patterns}];\n\n\

@@ -5,7 +5,8 @@ use super::names::{camel, literal, shout, snake};
 use super::rules::is_stream;
 
 /// Names of the prelude and of what the generated files import.
-const TAKEN: &[&str] = &["String", "Vec", "Option", "Box", "Result", "Bytes", "Timestamp", "BTreeMap"];
+const TAKEN: &[&str] =
+    &["String", "Vec", "Option", "Box", "Result", "Bytes", "Timestamp", "BTreeMap"];
 
 /// The text of `types.rs`.
 pub(super) fn write(model: &Model) -> String {

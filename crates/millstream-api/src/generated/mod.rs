@@ -34,3 +34,33 @@ pub static SERVICES: &[&ServiceModel] = &[
     &cloudwatch::SERVICE,
     &dynamodb::SERVICE,
 ];
+
+/// The patterns of every service that is built.
+#[cfg(test)]
+pub(crate) static PATTERNS: &[&[&millstream_wire::Pattern]] = &[
+    kinesis::PATTERNS,
+    #[cfg(feature = "firehose")]
+    firehose::PATTERNS,
+    #[cfg(feature = "kinesisanalytics")]
+    kinesisanalytics::PATTERNS,
+    #[cfg(feature = "kinesisanalyticsv2")]
+    kinesisanalyticsv2::PATTERNS,
+    #[cfg(feature = "kinesisvideo")]
+    kinesisvideo::PATTERNS,
+    #[cfg(feature = "kinesis-video-media")]
+    kinesis_video_media::PATTERNS,
+    #[cfg(feature = "kinesis-video-archived-media")]
+    kinesis_video_archived_media::PATTERNS,
+    #[cfg(feature = "kinesis-video-signaling")]
+    kinesis_video_signaling::PATTERNS,
+    #[cfg(feature = "kinesis-video-webrtc-storage")]
+    kinesis_video_webrtc_storage::PATTERNS,
+    #[cfg(feature = "kms")]
+    kms::PATTERNS,
+    #[cfg(feature = "sts")]
+    sts::PATTERNS,
+    #[cfg(feature = "cloudwatch")]
+    cloudwatch::PATTERNS,
+    #[cfg(feature = "dynamodb")]
+    dynamodb::PATTERNS,
+];

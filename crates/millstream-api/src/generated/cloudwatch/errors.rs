@@ -174,7 +174,7 @@ impl OperationError for DeleteAnomalyDetectorError {
             Self::InvalidParameterCombination(message) => message,
             Self::InvalidParameterValue(message) => message,
             Self::MissingRequiredParameter(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -492,7 +492,7 @@ impl OperationError for DescribeAlarmContributorsError {
             Self::AccessDenied(message) => message,
             Self::InternalFailure(message) => message,
             Self::InvalidNextToken(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -1184,7 +1184,7 @@ impl OperationError for GetAlarmMuteRuleError {
         match self {
             Self::AccessDenied(message) => message,
             Self::InternalFailure(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -1348,7 +1348,7 @@ impl OperationError for GetInsightRuleReportError {
             Self::InternalFailure(message) => message,
             Self::InvalidParameterValue(message) => message,
             Self::MissingRequiredParameter(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -1596,7 +1596,7 @@ impl OperationError for GetMetricStreamError {
             Self::InvalidParameterCombination(message) => message,
             Self::InvalidParameterValue(message) => message,
             Self::MissingRequiredParameter(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -1806,7 +1806,7 @@ impl OperationError for ListAlarmMuteRulesError {
             Self::AccessDenied(message) => message,
             Self::InternalFailure(message) => message,
             Self::InvalidNextToken(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -2200,7 +2200,7 @@ impl OperationError for ListTagsForResourceError {
             Self::InternalFailure(message) => message,
             Self::InternalService(message) => message,
             Self::InvalidParameterValue(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -3350,7 +3350,7 @@ impl OperationError for TagResourceError {
             Self::InternalFailure(message) => message,
             Self::InternalService(message) => message,
             Self::InvalidParameterValue(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }
@@ -3452,7 +3452,7 @@ impl OperationError for UntagResourceError {
             Self::InternalFailure(message) => message,
             Self::InternalService(message) => message,
             Self::InvalidParameterValue(message) => message,
-            Self::ResourceNotFound(error) => "",
+            Self::ResourceNotFound(_) => "",
             Self::Validation(message) => message,
         }
     }

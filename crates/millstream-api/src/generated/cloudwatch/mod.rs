@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "cloudwatch")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "cloudwatch"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "cloudwatch")]
 pub use service::*;
 #[cfg(feature = "cloudwatch")]

@@ -13,6 +13,7 @@ pub static SERVICE: ServiceModel = ServiceModel {
     signing_name: "monitoring",
     action_prefix: "cloudwatch",
     protocol: Protocol::RpcV2Cbor,
+    takes_cbor: false,
     operations: OPERATIONS,
 };
 

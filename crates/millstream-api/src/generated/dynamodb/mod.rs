@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "dynamodb")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "dynamodb"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "dynamodb")]
 pub use service::*;
 #[cfg(feature = "dynamodb")]

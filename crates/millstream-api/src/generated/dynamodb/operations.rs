@@ -13,6 +13,7 @@ pub static SERVICE: ServiceModel = ServiceModel {
     signing_name: "dynamodb",
     action_prefix: "dynamodb",
     protocol: Protocol::Json10,
+    takes_cbor: false,
     operations: OPERATIONS,
 };
 

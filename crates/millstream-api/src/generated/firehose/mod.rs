@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "firehose")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "firehose"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "firehose")]
 pub use service::*;
 #[cfg(feature = "firehose")]

@@ -13,6 +13,7 @@ pub static SERVICE: ServiceModel = ServiceModel {
     signing_name: "kinesisvideo",
     action_prefix: "kinesisvideo",
     protocol: Protocol::RestJson,
+    takes_cbor: false,
     operations: OPERATIONS,
 };
 

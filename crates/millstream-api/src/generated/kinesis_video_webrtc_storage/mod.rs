@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "kinesis-video-webrtc-storage")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "kinesis-video-webrtc-storage"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "kinesis-video-webrtc-storage")]
 pub use service::*;
 #[cfg(feature = "kinesis-video-webrtc-storage")]

@@ -4,9 +4,6 @@
 
 use millstream_wire::{Member, Pattern, Rule, Structure};
 
-/// Without constraints.
-static ANY: Rule = Rule::any();
-
 /// Every pattern, for the test that all can be compiled.
 #[cfg(test)]
 pub(crate) static PATTERNS: &[&Pattern] = &[&CHANNEL_ARN_PATTERN, &CLIENT_ID_PATTERN];

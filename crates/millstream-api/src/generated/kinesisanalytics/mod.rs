@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "kinesisanalytics")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "kinesisanalytics"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "kinesisanalytics")]
 pub use service::*;
 #[cfg(feature = "kinesisanalytics")]

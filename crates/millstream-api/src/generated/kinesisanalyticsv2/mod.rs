@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "kinesisanalyticsv2")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "kinesisanalyticsv2"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "kinesisanalyticsv2")]
 pub use service::*;
 #[cfg(feature = "kinesisanalyticsv2")]

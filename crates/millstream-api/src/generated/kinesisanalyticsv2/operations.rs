@@ -13,6 +13,7 @@ pub static SERVICE: ServiceModel = ServiceModel {
     signing_name: "kinesisanalytics",
     action_prefix: "kinesisanalytics",
     protocol: Protocol::Json11,
+    takes_cbor: false,
     operations: OPERATIONS,
 };
 

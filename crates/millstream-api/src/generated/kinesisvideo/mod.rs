@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "kinesisvideo")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "kinesisvideo"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "kinesisvideo")]
 pub use service::*;
 #[cfg(feature = "kinesisvideo")]

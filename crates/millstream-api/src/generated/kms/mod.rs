@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "kms")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "kms"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "kms")]
 pub use service::*;
 #[cfg(feature = "kms")]

@@ -13,6 +13,7 @@ pub static SERVICE: ServiceModel = ServiceModel {
     signing_name: "kms",
     action_prefix: "kms",
     protocol: Protocol::Json11,
+    takes_cbor: false,
     operations: OPERATIONS,
 };
 

@@ -17,6 +17,8 @@ mod wire;
 #[cfg(feature = "sts")]
 pub use errors::*;
 pub use operations::SERVICE;
+#[cfg(all(test, feature = "sts"))]
+pub(crate) use rules::PATTERNS;
 #[cfg(feature = "sts")]
 pub use service::*;
 #[cfg(feature = "sts")]

@@ -13,6 +13,7 @@ pub static SERVICE: ServiceModel = ServiceModel {
     signing_name: "sts",
     action_prefix: "sts",
     protocol: Protocol::Query,
+    takes_cbor: false,
     operations: OPERATIONS,
 };
 
