@@ -11,6 +11,8 @@ use crate::history::{Event, History};
 pub struct Tally {
     /// Power cuts.
     pub power_cuts: usize,
+    /// Deaths of the process only.
+    pub kills: usize,
     /// Orderly stops.
     pub stops: usize,
     /// Clock jumps.

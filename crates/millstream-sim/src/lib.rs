@@ -18,4 +18,5 @@ pub mod network;
 pub mod payload;
 pub mod service;
 pub mod toy;
+pub mod wire_client;
 pub mod world;

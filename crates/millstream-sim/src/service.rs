@@ -183,8 +183,17 @@ pub trait Host: Send + Sync {
     /// runs of the old service can no longer reach the disk.
     fn cut_power(&self, seed: u64);
 
-    /// Makes the sync after `after` more ones fail, and what follows as the disk sees fit.
-    fn fail_sync(&self, after: u64);
+    /// Kills the process only: what was written stays, durable or not.
+    fn kill(&self);
+
+    /// The power goes during the `nth` changing call to the disk from now.
+    fn lose_power_in(&self, nth: u64);
+
+    /// Whether the power has gone.
+    fn is_powered_off(&self) -> bool;
+
+    /// Makes the `nth` sync from now fail.
+    fn fail_sync_in(&self, nth: u64);
 
     /// Fills the disk but for `free_bytes`, or frees it.
     fn limit_space(&self, free_bytes: Option<u64>);

@@ -69,7 +69,10 @@ struct Disk {
     durable: Mutex<State>,
     /// Which start of the service may write.
     owner: AtomicU64,
-    fail_after: Mutex<Option<u64>>,
+    /// Counted down by syncs; at 0 the sync fails.
+    fail_in: Mutex<Option<u64>>,
+    /// Counted down by syncs; at 0 the power is off until it is cut for good.
+    power_in: Mutex<Option<u64>>,
     full: AtomicBool,
 }
 
@@ -104,11 +107,24 @@ impl Host for ToyHost {
     }
 
     fn cut_power(&self, _seed: u64) {
+        *lock(&self.disk.power_in) = None;
         self.disk.owner.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn fail_sync(&self, after: u64) {
-        *lock(&self.disk.fail_after) = Some(after);
+    fn kill(&self) {
+        self.cut_power(0);
+    }
+
+    fn lose_power_in(&self, nth: u64) {
+        *lock(&self.disk.power_in) = Some(nth);
+    }
+
+    fn is_powered_off(&self) -> bool {
+        *lock(&self.disk.power_in) == Some(0)
+    }
+
+    fn fail_sync_in(&self, nth: u64) {
+        *lock(&self.disk.fail_in) = Some(nth);
     }
 
     fn limit_space(&self, free_bytes: Option<u64>) {
@@ -116,7 +132,7 @@ impl Host for ToyHost {
     }
 
     fn heal(&self) {
-        *lock(&self.disk.fail_after) = None;
+        *lock(&self.disk.fail_in) = None;
         self.limit_space(None);
     }
 }
@@ -166,12 +182,13 @@ impl Toy {
         if self.stopped.load(Ordering::SeqCst) || self.disk.full.load(Ordering::SeqCst) {
             return Err(fault("InternalFailure"));
         }
-        if let Some(after) = lock(&self.disk.fail_after).as_mut() {
-            if *after == 0 {
-                self.stopped.store(true, Ordering::SeqCst);
-                return Err(fault("InternalFailure"));
-            }
-            *after -= 1;
+        if counted_down(&self.disk.fail_in) {
+            *lock(&self.disk.fail_in) = None;
+            self.stopped.store(true, Ordering::SeqCst);
+            return Err(fault("InternalFailure"));
+        }
+        if counted_down(&self.disk.power_in) {
+            return Err(fault("InternalFailure"));
         }
         if self.disk.owner.load(Ordering::SeqCst) != self.owner {
             return Err(fault("InternalFailure"));
@@ -370,6 +387,13 @@ impl Toy {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts down to 0 and says whether it is there.
+fn counted_down(fault: &Mutex<Option<u64>>) -> bool {
+    let mut fault = lock(fault);
+    *fault = fault.map(|left| left.saturating_sub(1));
+    *fault == Some(0)
 }
 
 fn fault(code: &str) -> Fault {

@@ -1,6 +1,9 @@
 //! What goes wrong: power, disk, clock and network, and the one who starts the service again.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::Client;
 use crate::clock::SimClock;
@@ -37,7 +40,9 @@ pub async fn run(client: Client, machine: Machine, think_ms_max: u64) -> Result<
     while !client.is_over() {
         client.think(think_ms_max).await;
         match client.dice.below(10) {
-            0..=2 => cut_power(&client, &machine).await?,
+            0 => cut_power(&client, &machine).await?,
+            1 => lose_power(&client, &machine).await?,
+            2 => kill(&client, &machine).await?,
             3 => stop(&client, &machine).await?,
             4 | 5 => jump(&client, &machine),
             6 => fail_sync(&client, &machine).await?,
@@ -61,13 +66,36 @@ async fn cut_power(client: &Client, machine: &Machine) -> Result<(), String> {
     start(client, machine).await
 }
 
+/// The power goes in the middle of a write or between a write and its sync.
+async fn lose_power(client: &Client, machine: &Machine) -> Result<(), String> {
+    const PATIENCE_STEPS: usize = 3_000;
+    client.ledger.say("chaos", "loosens the power cord");
+    machine.host.lose_power_in(client.dice.between(1, 40));
+    for _ in 0..PATIENCE_STEPS {
+        if machine.host.is_powered_off() {
+            break;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    cut_power(client, machine).await
+}
+
+async fn kill(client: &Client, machine: &Machine) -> Result<(), String> {
+    client.ledger.count(|tally| tally.kills += 1);
+    client.ledger.say("chaos", "kills the process");
+    drop(client.network.detach());
+    machine.host.kill();
+    client.think(1_000).await;
+    start(client, machine).await
+}
+
 async fn stop(client: &Client, machine: &Machine) -> Result<(), String> {
     client.ledger.count(|tally| tally.stops += 1);
     client.ledger.say("chaos", "stops the service");
     if let Some(service) = client.network.detach() {
         service.stop().await;
     }
-    machine.host.cut_power(client.dice.seed());
+    machine.host.kill();
     client.think(1_000).await;
     start(client, machine).await
 }
@@ -92,9 +120,13 @@ fn jump(client: &Client, machine: &Machine) {
 async fn fail_sync(client: &Client, machine: &Machine) -> Result<(), String> {
     client.ledger.count(|tally| tally.sync_failures += 1);
     client.ledger.say("chaos", "makes a sync fail");
-    machine.host.fail_sync(client.dice.below(10));
+    machine.host.fail_sync_in(client.dice.between(1, 10));
     client.think(4_000).await;
-    machine.host.heal();
+    // Another start on the same page cache, in which the failed write may look well.
+    if client.dice.chance(500) {
+        machine.host.heal();
+        return kill(client, machine).await;
+    }
     cut_power(client, machine).await
 }
 
