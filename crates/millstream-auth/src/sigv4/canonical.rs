@@ -232,7 +232,7 @@ pub(super) fn write_encoded(bytes: &[u8], also_kept: &[u8], sink: &mut impl Sink
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -243,7 +243,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The SHA-256 of `bytes`, in hexadecimal.
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 

@@ -167,6 +167,11 @@ impl<'a> Claim<'a> {
         self.credential.split('/').next().unwrap_or_default()
     }
 
+    /// The scope claimed; `None` if the credential is malformed.
+    pub(crate) fn scope(&self) -> Option<Scope<'_>> {
+        Scope::parse(&self.credential)
+    }
+
     /// The session token sent along.
     pub fn security_token(&self) -> Option<&str> {
         self.security_token.as_deref()

@@ -18,7 +18,8 @@ mod sign;
 mod signing_key;
 mod verify;
 
-pub use canonical::{PathForm, UNSIGNED_PAYLOAD};
+pub(crate) use canonical::hex;
+pub use canonical::{PathForm, UNSIGNED_PAYLOAD, sha256_hex};
 pub use claim::{Claim, Form, access_key_id_of};
 pub use error::{ScopeFault, SignatureError};
 pub use moment::Moment;
