@@ -18,3 +18,6 @@ pub use log::{
     AppendError, Appended, Bounds, BoxFuture, Log, LogId, Position, Read, ReadError, ReadLimit,
     SealError, Tail,
 };
+
+#[cfg(test)]
+mod tests;
