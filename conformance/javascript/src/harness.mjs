@@ -1,0 +1,72 @@
+// Runs cases and writes down what each proved: one JSON line a case, into the file that
+// MILLSTREAM_RESULTS names. The same form as every other suite's.
+
+import { randomUUID } from "node:crypto";
+import { appendFileSync } from "node:fs";
+
+export const endpoint = process.env.MILLSTREAM_ENDPOINT ?? "http://127.0.0.1:4567";
+export const tlsEndpoint = process.env.MILLSTREAM_TLS_ENDPOINT;
+export const region = "us-east-1";
+export const ring = 1n << 128n;
+
+export const freshName = () => `conformance-${randomUUID().slice(0, 13)}`;
+
+/** Refuses the case as one that cannot run here. */
+export class Skip extends Error {}
+
+/** The first true answer of `probe`; polls, since state changes take time by contract. */
+export async function eventually(probe, what, seconds = 20) {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const answer = await probe();
+    if (answer) return answer;
+    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Cases of one client in one encoding. */
+export class Suite {
+  constructor(client, encoding) {
+    Object.assign(this, { client, encoding, cases: [] });
+  }
+
+  case(operations, sentence, prove) {
+    this.cases.push({ operations: operations.split(" "), sentence, prove });
+  }
+
+  async run() {
+    const only = (process.env.MILLSTREAM_ONLY ?? "").toLowerCase();
+    const counts = { passed: 0, failed: 0, skipped: 0 };
+    for (const { operations, sentence, prove } of this.cases) {
+      if (only && !`${sentence} ${operations}`.toLowerCase().includes(only)) continue;
+      const started = Date.now();
+      let outcome = "passed";
+      let detail;
+      try {
+        await prove();
+      } catch (error) {
+        outcome = error instanceof Skip ? "skipped" : "failed";
+        detail = `${error.name}: ${error.message} ${(error.stack ?? "").split("\n").slice(1, 4).join("")}`;
+      }
+      counts[outcome] += 1;
+      const { client, encoding } = this;
+      const line = { client, encoding, case: sentence, operations, outcome, milliseconds: Date.now() - started };
+      if (detail) line.detail = detail.slice(0, 2000);
+      if (process.env.MILLSTREAM_RESULTS) {
+        appendFileSync(process.env.MILLSTREAM_RESULTS, `${JSON.stringify(line)}\n`);
+      }
+      if (outcome !== "passed") {
+        console.log(`  ${outcome}: ${client} ${encoding}: ${sentence}\n    ${detail}`);
+      }
+    }
+    return counts;
+  }
+}
+
+/** Prints the closing line and leaves with what it means. */
+export function finish(all) {
+  const total = (key) => all.reduce((sum, counts) => sum + counts[key], 0);
+  console.log(`${total("passed")} passed, ${total("failed")} failed, ${total("skipped")} skipped`);
+  process.exit(total("failed") > 0 || total("passed") === 0 ? 1 : 0);
+}
