@@ -87,13 +87,19 @@ impl Rule {
 #[derive(Debug)]
 pub struct Pattern {
     text: &'static str,
+    equivalent: Option<&'static str>,
     compiled: OnceLock<Option<Regex>>,
 }
 
 impl Pattern {
     /// The pattern as the model gives it.
     pub const fn new(text: &'static str) -> Self {
-        Self { text, compiled: OnceLock::new() }
+        Self { text, equivalent: None, compiled: OnceLock::new() }
+    }
+
+    /// A pattern that cannot be compiled here, and one that means the same and can.
+    pub const fn with_equivalent(text: &'static str, equivalent: &'static str) -> Self {
+        Self { text, equivalent: Some(equivalent), compiled: OnceLock::new() }
     }
 
     /// As the model gives it.
@@ -113,7 +119,11 @@ impl Pattern {
     }
 
     fn compiled(&self) -> Option<&Regex> {
-        let compile = || Regex::new(&format!("^(?:{})$", to_ascii_classes(self.text))).ok();
+        let compile = || {
+            let pattern =
+                self.equivalent.map_or_else(|| to_ascii_classes(self.text), str::to_owned);
+            Regex::new(&format!("^(?:{pattern})$")).ok()
+        };
         self.compiled.get_or_init(compile).as_ref()
     }
 }
@@ -134,7 +144,13 @@ fn to_ascii_classes(pattern: &str) -> String {
                 };
                 let negated = class.is_ascii_uppercase();
                 match (in_class, negated) {
-                    (true, false) => out.push_str(inner),
+                    (true, false) => {
+                        out.push_str(inner);
+                        // There a class ends no range; here its last character would start one.
+                        if characters.next_if_eq(&'-').is_some() {
+                            out.push_str("\\-");
+                        }
+                    }
                     (_, true) => out.extend(["[^", inner, "]"]),
                     (false, false) => out.extend(["[", inner, "]"]),
                 }

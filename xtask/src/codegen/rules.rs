@@ -105,10 +105,11 @@ fn rule(model: &Model, name: &str, used: &mut BTreeSet<String>) -> String {
     }
     if let Some(pattern) = shape.text("pattern") {
         let constant = format!("{}_PATTERN", shout(name));
-        text.push_str(&format!(
-            "static {constant}: Pattern = Pattern::new({});\n",
-            literal(pattern)
-        ));
+        let made = match shape.text("patternEquivalent") {
+            Some(other) => format!("with_equivalent({}, {})", literal(pattern), literal(other)),
+            None => format!("new({})", literal(pattern)),
+        };
+        text.push_str(&format!("static {constant}: Pattern = Pattern::{made};\n"));
         fields.push_str(&format!("pattern: Some(&{constant}),"));
     }
     if shape.is_enum() {
