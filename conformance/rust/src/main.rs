@@ -1,0 +1,17 @@
+//! The AWS SDK for Rust, unmodified: JSON 1.1 over HTTP/1.1 in clear.
+//!
+//! Each case passes by returning `Ok`; what it proved goes as one JSON line into the file that
+//! MILLSTREAM_RESULTS names, in the same form as every other suite.
+
+mod cases;
+mod harness;
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let client = cases::client(&harness::endpoint());
+    let mut run = harness::Run::new("AWS SDK for Rust", "JSON");
+    cases::run_all(&client, &mut run).await;
+    run.finish()
+}
