@@ -25,6 +25,16 @@ impl Progress {
         Self { bar }
     }
 
+    /// A bar over a share of 1,000, for work that ends by time or by count.
+    pub(crate) fn share(label: &str) -> Self {
+        let bar = ProgressBar::new(1_000).with_message(label.to_owned());
+        bar.set_style(
+            ProgressStyle::with_template("{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {prefix}")
+                .expect("the template is well formed"),
+        );
+        Self { bar }
+    }
+
     /// A bar over bytes of input.
     pub(crate) fn bytes_bar(label: &str, total: u64) -> Self {
         let bar = ProgressBar::new(total).with_message(label.to_owned());

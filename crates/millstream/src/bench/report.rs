@@ -1,0 +1,223 @@
+//! What a run came to, for people and for programs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::histogram::Histogram;
+use super::verify::Verdict;
+use super::work::Tally;
+use crate::terminal::{Align, Style, Table, bytes_text, count_text, duration_text};
+
+/// One kind of work of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    /// `put`, `get`, `fan-out`.
+    pub(crate) name: &'static str,
+    /// What its latency is measured from and to.
+    pub(crate) latency_of: &'static str,
+    /// How long the work lasted.
+    pub(crate) lasted: Duration,
+    /// What it came to.
+    pub(crate) tally: Tally,
+}
+
+/// A whole run.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// What was asked for, as name and value.
+    pub(crate) setting: Vec<(&'static str, Value)>,
+    /// What was done.
+    pub(crate) sections: Vec<Section>,
+    /// What reading back found, where it was asked for.
+    pub(crate) verdict: Option<Verdict>,
+}
+
+#[allow(clippy::cast_precision_loss)] // Shown with three digits.
+fn per_second(count: u64, lasted: Duration) -> f64 {
+    count as f64 / lasted.as_secs_f64().max(1e-9)
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Not negative, far below 2^64.
+fn whole(rate: f64) -> u64 {
+    rate.round() as u64
+}
+
+impl Report {
+    /// Whether all went well: no failure, and nothing lost.
+    pub(crate) fn is_good(&self) -> bool {
+        self.sections.iter().all(|section| section.tally.error_count() == 0)
+            && self.sections.iter().all(|section| section.tally.corrupt == 0)
+            && self.verdict.is_none_or(|verdict| verdict.is_good())
+    }
+
+    /// For people.
+    pub(crate) fn text(&self, style: Style) -> String {
+        let setting: Vec<String> = self
+            .setting
+            .iter()
+            .map(|(name, value)| {
+                let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+                format!("{name} {value}")
+            })
+            .collect();
+        let mut table = Table::new(&[
+            ("", Align::Left),
+            ("records/s", Align::Right),
+            ("MB/s", Align::Right),
+            ("requests/s", Align::Right),
+            ("p50", Align::Right),
+            ("p99", Align::Right),
+            ("p99.9", Align::Right),
+            ("max", Align::Right),
+            ("errors", Align::Right),
+        ]);
+        for section in &self.sections {
+            table.row(section.cells());
+        }
+        let mut text = format!("{}\n\n{}\n", setting.join(", "), table.render(style));
+        for section in &self.sections {
+            text += &format!("\n{} latency: {}", section.name, section.latency_of);
+            for (code, count) in &section.tally.errors {
+                text += &format!("\n{}", style.red(&format!("{count} x {code}")));
+            }
+        }
+        text += "\n";
+        text += &verdict_text(self.verdict, style);
+        text
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        let mut value = json!({
+            "version": 1,
+            "setting": self.setting.iter().cloned().map(|(n, v)| (n.to_owned(), v))
+                .collect::<serde_json::Map<_, _>>(),
+            "sections": self.sections.iter().map(Section::json).collect::<Vec<_>>(),
+            "good": self.is_good(),
+        });
+        value["verified"] = self.verdict.map_or(Value::Null, |verdict| {
+            json!({
+                "read": verdict.read,
+                "missing": verdict.missing,
+                "duplicate": verdict.duplicate,
+                "corrupt": verdict.corrupt,
+                "reordered": verdict.reordered,
+                "unacknowledged_but_there": verdict.unacknowledged,
+            })
+        });
+        value
+    }
+}
+
+fn verdict_text(verdict: Option<Verdict>, style: Style) -> String {
+    let Some(verdict) = verdict else { return "not verified (--no-verify)\n".to_owned() };
+    let counts = format!(
+        "{} records read back: {} missing, {} duplicate, {} corrupt, {} out of order",
+        count_text(verdict.read),
+        verdict.missing,
+        verdict.duplicate,
+        verdict.corrupt,
+        verdict.reordered
+    );
+    let head = if verdict.is_good() { style.green("verified") } else { style.red("NOT VERIFIED") };
+    format!("{head}: {counts}\n")
+}
+
+impl Section {
+    fn cells(&self) -> Vec<String> {
+        let tally = &self.tally;
+        let quantile = |per_mille| duration_text(tally.latency.quantile(per_mille));
+        let megabytes = per_second(tally.bytes, self.lasted) / 1e6;
+        vec![
+            self.name.to_owned(),
+            count_text(whole(per_second(tally.records, self.lasted))),
+            format!("{megabytes:.1}"),
+            count_text(whole(per_second(tally.requests, self.lasted))),
+            quantile(500),
+            quantile(990),
+            quantile(999),
+            duration_text(tally.latency.max()),
+            count_text(tally.error_count()),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        let tally = &self.tally;
+        json!({
+            "name": self.name,
+            "latency_of": self.latency_of,
+            "seconds": self.lasted.as_secs_f64(),
+            "records": tally.records,
+            "bytes": tally.bytes,
+            "requests": tally.requests,
+            "records_per_second": per_second(tally.records, self.lasted),
+            "megabytes_per_second": per_second(tally.bytes, self.lasted) / 1e6,
+            "requests_per_second": per_second(tally.requests, self.lasted),
+            "latency_ms": latency_json(&tally.latency),
+            "errors": tally.errors,
+            "corrupt": tally.corrupt,
+        })
+    }
+}
+
+fn latency_json(latency: &Histogram) -> Value {
+    let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    json!({
+        "count": latency.count(),
+        "mean": ms(latency.mean()),
+        "p50": ms(latency.quantile(500)),
+        "p90": ms(latency.quantile(900)),
+        "p99": ms(latency.quantile(990)),
+        "p999": ms(latency.quantile(999)),
+        "max": ms(latency.max()),
+    })
+}
+
+/// What a run is told before it starts, on one line.
+pub(crate) fn plan_text(workload: &str, record_bytes: usize, endpoint: &str) -> String {
+    format!("{workload}: records of {} to {endpoint}", bytes_text(record_bytes as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(verdict: Option<Verdict>) -> Report {
+        let mut tally =
+            Tally { requests: 10, records: 5_000, bytes: 5_000_000, ..Tally::default() };
+        (0..10).for_each(|_| tally.latency.record(Duration::from_millis(2)));
+        let section = Section {
+            name: "put",
+            latency_of: "request to answer",
+            lasted: Duration::from_secs(2),
+            tally,
+        };
+        Report {
+            setting: vec![("workload", json!("put-batch")), ("shards", json!(4))],
+            sections: vec![section],
+            verdict,
+        }
+    }
+
+    #[test]
+    fn text_and_json_say_the_same() {
+        let report = report(Some(Verdict { read: 5_000, ..Verdict::default() }));
+        let text = report.text(Style::plain());
+        assert!(text.starts_with("workload put-batch, shards 4\n"), "{text}");
+        assert!(text.contains("put      2,500   2.5           5  2.000 ms"), "{text}");
+        assert!(text.contains("verified: 5,000 records read back: 0 missing"), "{text}");
+        let json = report.json();
+        assert_eq!(json["sections"][0]["megabytes_per_second"], 2.5);
+        assert_eq!(json["good"], true);
+    }
+
+    #[test]
+    fn a_lost_record_or_an_error_is_no_good_run() {
+        assert!(!report(Some(Verdict { missing: 1, ..Verdict::default() })).is_good());
+        let mut failed = report(None);
+        failed.sections[0].tally.errors.insert("Broken".to_owned(), 1);
+        assert!(!failed.is_good());
+        assert!(failed.text(Style::plain()).contains("1 x Broken"));
+    }
+}
