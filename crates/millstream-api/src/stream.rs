@@ -8,18 +8,17 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use millstream_wire::event_stream::{Frame, FrameError, FrameReader, INITIAL_RESPONSE};
-use millstream_wire::{Codec, DecodeError, Encoder, ErrorBody, decode_output};
+use millstream_wire::event_stream::{
+    FrameError, FrameReader, INITIAL_RESPONSE, event_frame, exception_frame,
+};
+use millstream_wire::{Codec, DecodeError, Encode, Encoder, ErrorBody, decode_output};
 
 use crate::error::OperationError;
 
 /// What an event stream's enum of events can say of itself.
 pub trait Event: Send + Sized + 'static {
-    /// The event's name on the wire.
-    fn event_type(&self) -> &'static str;
-
-    /// The event's payload.
-    fn encode_payload(&self, codec: Codec) -> Bytes;
+    /// The event as a frame.
+    fn encode_frame(&self, codec: Codec) -> Bytes;
 
     /// The event called `event_type`; `None` where the stream has none such.
     fn decode_payload(
@@ -50,24 +49,27 @@ pub(crate) fn frames<V: Event, X: OperationError>(
     codec: Codec,
     events: EventStream<V, X>,
 ) -> BoxStream<'static, Bytes> {
-    let mut empty = Encoder::new(codec);
-    empty.begin_structure();
-    empty.end_structure();
-    let first = Frame::event(codec, INITIAL_RESPONSE, empty.finish()).encode();
+    let first = event_frame(codec, INITIAL_RESPONSE, &Empty);
     let rest = events.0.scan(false, move |is_over, item| {
         if std::mem::replace(is_over, item.is_err()) {
             return std::future::ready(None);
         }
-        let frame = match item {
-            Ok(event) => Frame::event(codec, event.event_type(), event.encode_payload(codec)),
-            Err(error) => {
-                let body = error.to_wire().encode(codec);
-                Frame::exception(codec, error.code(), body)
-            }
-        };
-        std::future::ready(Some(frame.encode()))
+        std::future::ready(Some(match item {
+            Ok(event) => event.encode_frame(codec),
+            Err(error) => exception_frame(codec, error.code(), &error.to_wire().encode(codec)),
+        }))
     });
     stream::iter([first]).chain(rest).boxed()
+}
+
+/// The structure without members: what the initial response carries.
+struct Empty;
+
+impl Encode for Empty {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.begin_structure();
+        encoder.end_structure();
+    }
 }
 
 /// Why a client loses an event stream.

@@ -288,6 +288,24 @@ impl Model {
         }
     }
 
+    /// Whether values of a shape can hold blobs, however deep.
+    pub(super) fn leads_to_blob(&self, name: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![name.to_owned()];
+        while let Some(name) = open.pop() {
+            let shape = self.shape(&name);
+            if shape.kind() == "blob" {
+                return true;
+            }
+            if seen.insert(name.clone()) {
+                open.extend(shape.members().into_iter().map(|member| member.shape));
+                let parts = ["member", "value"].map(|key| shape.refers(key).to_owned());
+                open.extend(parts.into_iter().filter(|part| !part.is_empty()));
+            }
+        }
+        false
+    }
+
     /// Whether values of `from` hold values of `to` without a list or map between.
     pub(super) fn holds(&self, from: &str, to: &str) -> bool {
         let mut seen = BTreeSet::new();

@@ -169,7 +169,7 @@ pub(super) fn write_wire(model: &Model) -> String {
     }
     let _ = has_enum;
     let stream_imports = if has_stream {
-        "use bytes::Bytes;\nuse millstream_wire::{Codec, decode_output, encode_body};\n\
+        "use bytes::Bytes;\nuse millstream_wire::{Codec, decode_output};\n         use millstream_wire::event_stream::event_frame;\n\
          use crate::stream::Event;\n"
     } else {
         ""
@@ -206,6 +206,7 @@ fn structure_wire(model: &Model, name: &str) -> String {
         arms.push_str(&format!("{at} => value.{field} = Decode::decode(decoder)?,"));
         writes.push_str(&format!("encoder.member({}, &self.{field});", literal(&member.name)));
     }
+    let hint = if model.leads_to_blob(name) { hint(&members) } else { String::new() };
     let table = format!("rules::{}_STRUCTURE", shout(name));
     let read = match members.as_slice() {
         [] => format!(
@@ -240,16 +241,28 @@ fn structure_wire(model: &Model, name: &str) -> String {
              fn encode(&self, encoder: &mut Encoder) {{\n\
                  encoder.begin_structure();\n{writes}\nencoder.end_structure();\n\
              }}\n\
-         }}\n\n"
+         {hint}}}\n\n"
     )
 }
 
+/// The size of a structure that holds blobs: names, punctuation, values.
+fn hint(members: &[Member]) -> String {
+    let names: usize = members.iter().map(|member| member.name.len() + 8).sum();
+    let values: String = members
+        .iter()
+        .map(|member| format!(" + self.{}.bytes_hint()", snake(&member.name)))
+        .collect();
+    format!("\nfn bytes_hint(&self) -> usize {{ {names}{values} }}\n")
+}
+
 fn stream_wire(model: &Model, name: &str) -> String {
-    let (mut types, mut writes, mut reads) = (String::new(), String::new(), String::new());
+    let (mut writes, mut reads) = (String::new(), String::new());
     for member in events(model, name) {
         let text = literal(&member.name);
-        types.push_str(&format!("Self::{}(_) => {text},", member.name));
-        writes.push_str(&format!("Self::{}(event) => encode_body(codec, event),", member.name));
+        writes.push_str(&format!(
+            "Self::{}(event) => event_frame(codec, {text}, event),",
+            member.name
+        ));
         reads.push_str(&format!(
             "{text} => Some(decode_output(codec, payload).map(Self::{})),",
             member.name
@@ -257,8 +270,7 @@ fn stream_wire(model: &Model, name: &str) -> String {
     }
     format!(
         "impl Event for {name} {{\n\
-             fn event_type(&self) -> &'static str {{ match self {{ {types} }} }}\n\n\
-             fn encode_payload(&self, codec: Codec) -> Bytes {{ match self {{ {writes} }} }}\n\n\
+             fn encode_frame(&self, codec: Codec) -> Bytes {{ match self {{ {writes} }} }}\n\n\
              fn decode_payload(event_type: &str, codec: Codec, payload: &Bytes) \
                  -> Option<Result<Self, DecodeError>> {{\n\
                  match event_type {{ {reads} _ => None }}\n\

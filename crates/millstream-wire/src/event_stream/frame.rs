@@ -79,25 +79,9 @@ impl Frame {
     /// Cost: one allocation and one copy of the payload. Names beyond 255 bytes and values
     /// beyond 65,535 are cut: they cannot be framed, and none of ours is that long.
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(FRAME_BYTES_MIN + 128 + self.payload.len());
-        out.extend([0; PRELUDE_BYTES]);
-        for (name, value) in &self.headers {
-            let name = &name[..name.floor_char_boundary(usize::from(u8::MAX))];
-            out.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
-            out.extend_from_slice(name.as_bytes());
-            value.encode(&mut out);
-        }
-        let headers = out.len() - PRELUDE_BYTES;
-        out.extend_from_slice(&self.payload);
-        let total = out.len() + TRAILER_BYTES;
-        let length = |bytes: usize| u32::try_from(bytes).expect("a frame is shorter than 4 GiB");
-        out[..4].copy_from_slice(&length(total).to_be_bytes());
-        out[4..8].copy_from_slice(&length(headers).to_be_bytes());
-        let prelude = crc32fast::hash(&out[..8]);
-        out[8..12].copy_from_slice(&prelude.to_be_bytes());
-        let whole = crc32fast::hash(&out);
-        out.extend(whole.to_be_bytes());
-        out.into()
+        let mut begun = begin(self.payload.len(), &self.headers);
+        begun.bytes.extend_from_slice(&self.payload);
+        seal(begun)
     }
 
     /// Reads `frame`, which [`length`] measured.
@@ -119,6 +103,39 @@ impl Frame {
         }
         Ok(Self { headers, payload: frame.slice(headers_end..checked.len()) })
     }
+}
+
+/// A frame whose payload is still to be appended.
+pub(super) struct Begun {
+    pub(super) bytes: Vec<u8>,
+    pub(super) headers_bytes: usize,
+}
+
+/// Starts a frame with room for a payload of `payload_bytes`.
+pub(super) fn begin(payload_bytes: usize, headers: &[(String, HeaderValue)]) -> Begun {
+    let mut bytes = Vec::with_capacity(FRAME_BYTES_MIN + 160 + payload_bytes);
+    bytes.extend([0; PRELUDE_BYTES]);
+    for (name, value) in headers {
+        let name = &name[..name.floor_char_boundary(usize::from(u8::MAX))];
+        bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        bytes.extend_from_slice(name.as_bytes());
+        value.encode(&mut bytes);
+    }
+    let headers_bytes = bytes.len() - PRELUDE_BYTES;
+    Begun { bytes, headers_bytes }
+}
+
+/// Fills in the lengths and both checksums.
+pub(super) fn seal(Begun { mut bytes, headers_bytes }: Begun) -> Bytes {
+    let length = |bytes: usize| u32::try_from(bytes).expect("a frame is shorter than 4 GiB");
+    let total = length(bytes.len() + TRAILER_BYTES);
+    bytes[..4].copy_from_slice(&total.to_be_bytes());
+    bytes[4..8].copy_from_slice(&length(headers_bytes).to_be_bytes());
+    let prelude = crc32fast::hash(&bytes[..8]);
+    bytes[8..12].copy_from_slice(&prelude.to_be_bytes());
+    let whole = crc32fast::hash(&bytes);
+    bytes.extend(whole.to_be_bytes());
+    bytes.into()
 }
 
 impl HeaderValue {

@@ -1836,6 +1836,10 @@ impl Encode for GetMetricWidgetImageOutput {
         encoder.member("MetricWidgetImage", &self.metric_widget_image);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        25 + self.metric_widget_image.bytes_hint()
+    }
 }
 
 impl Decode for GetOTelEnrichmentInput {

@@ -136,6 +136,19 @@ impl Encode for AttributeValue {
         encoder.member("BOOL", &self.bool);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        99 + self.s.bytes_hint()
+            + self.n.bytes_hint()
+            + self.b.bytes_hint()
+            + self.ss.bytes_hint()
+            + self.ns.bytes_hint()
+            + self.bs.bytes_hint()
+            + self.m.bytes_hint()
+            + self.l.bytes_hint()
+            + self.null.bytes_hint()
+            + self.bool.bytes_hint()
+    }
 }
 
 impl Decode for AttributeValueUpdate {
@@ -162,6 +175,10 @@ impl Encode for AttributeValueUpdate {
         encoder.member("Value", &self.value);
         encoder.member("Action", &self.action);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        27 + self.value.bytes_hint() + self.action.bytes_hint()
     }
 }
 
@@ -544,6 +561,10 @@ impl Encode for BatchExecuteStatementInput {
         encoder.member("ReturnConsumedCapacity", &self.return_consumed_capacity);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        48 + self.statements.bytes_hint() + self.return_consumed_capacity.bytes_hint()
+    }
 }
 
 impl Decode for BatchExecuteStatementOutput {
@@ -572,6 +593,10 @@ impl Encode for BatchExecuteStatementOutput {
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        41 + self.responses.bytes_hint() + self.consumed_capacity.bytes_hint()
+    }
 }
 
 impl Decode for BatchGetItemInput {
@@ -598,6 +623,10 @@ impl Encode for BatchGetItemInput {
         encoder.member("RequestItems", &self.request_items);
         encoder.member("ReturnConsumedCapacity", &self.return_consumed_capacity);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        50 + self.request_items.bytes_hint() + self.return_consumed_capacity.bytes_hint()
     }
 }
 
@@ -628,6 +657,12 @@ impl Encode for BatchGetItemOutput {
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        64 + self.responses.bytes_hint()
+            + self.unprocessed_keys.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
+    }
 }
 
 impl Decode for BatchStatementError {
@@ -656,6 +691,10 @@ impl Encode for BatchStatementError {
         encoder.member("Message", &self.message);
         encoder.member("Item", &self.item);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        39 + self.code.bytes_hint() + self.message.bytes_hint() + self.item.bytes_hint()
     }
 }
 
@@ -707,6 +746,13 @@ impl Encode for BatchStatementRequest {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        100 + self.statement.bytes_hint()
+            + self.parameters.bytes_hint()
+            + self.consistent_read.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for BatchStatementResponse {
@@ -735,6 +781,10 @@ impl Encode for BatchStatementResponse {
         encoder.member("TableName", &self.table_name);
         encoder.member("Item", &self.item);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        42 + self.error.bytes_hint() + self.table_name.bytes_hint() + self.item.bytes_hint()
     }
 }
 
@@ -765,6 +815,12 @@ impl Encode for BatchWriteItemInput {
         encoder.member("ReturnItemCollectionMetrics", &self.return_item_collection_metrics);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        85 + self.request_items.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.return_item_collection_metrics.bytes_hint()
+    }
 }
 
 impl Decode for BatchWriteItemOutput {
@@ -793,6 +849,12 @@ impl Encode for BatchWriteItemOutput {
         encoder.member("ItemCollectionMetrics", &self.item_collection_metrics);
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        77 + self.unprocessed_items.bytes_hint()
+            + self.item_collection_metrics.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
     }
 }
 
@@ -869,6 +931,10 @@ impl Encode for CancellationReason {
         encoder.member("Message", &self.message);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        39 + self.item.bytes_hint() + self.code.bytes_hint() + self.message.bytes_hint()
+    }
 }
 
 impl Decode for Capacity {
@@ -941,6 +1007,10 @@ impl Encode for Condition {
         encoder.member("ComparisonOperator", &self.comparison_operator);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        52 + self.attribute_value_list.bytes_hint() + self.comparison_operator.bytes_hint()
+    }
 }
 
 impl Decode for ConditionCheck {
@@ -979,6 +1049,15 @@ impl Encode for ConditionCheck {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        163 + self.key.bytes_hint()
+            + self.table_name.bytes_hint()
+            + self.condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for ConditionalCheckFailedException {
@@ -1006,6 +1085,10 @@ impl Encode for ConditionalCheckFailedException {
         encoder.member("message", &self.message);
         encoder.member("Item", &self.item);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        27 + self.message.bytes_hint() + self.item.bytes_hint()
     }
 }
 
@@ -1550,6 +1633,15 @@ impl Encode for Delete {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        163 + self.key.bytes_hint()
+            + self.table_name.bytes_hint()
+            + self.condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for DeleteBackupInput {
@@ -1692,6 +1784,20 @@ impl Encode for DeleteItemInput {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        291 + self.table_name.bytes_hint()
+            + self.key.bytes_hint()
+            + self.expected.bytes_hint()
+            + self.conditional_operator.bytes_hint()
+            + self.return_values.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.return_item_collection_metrics.bytes_hint()
+            + self.condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for DeleteItemOutput {
@@ -1720,6 +1826,12 @@ impl Encode for DeleteItemOutput {
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.member("ItemCollectionMetrics", &self.item_collection_metrics);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        71 + self.attributes.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
+            + self.item_collection_metrics.bytes_hint()
     }
 }
 
@@ -1790,6 +1902,10 @@ impl Encode for DeleteRequest {
         encoder.begin_structure();
         encoder.member("Key", &self.key);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        11 + self.key.bytes_hint()
     }
 }
 
@@ -2634,6 +2750,16 @@ impl Encode for ExecuteStatementInput {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        160 + self.statement.bytes_hint()
+            + self.parameters.bytes_hint()
+            + self.consistent_read.bytes_hint()
+            + self.next_token.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.limit.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for ExecuteStatementOutput {
@@ -2665,6 +2791,13 @@ impl Encode for ExecuteStatementOutput {
         encoder.member("LastEvaluatedKey", &self.last_evaluated_key);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        78 + self.items.bytes_hint()
+            + self.next_token.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
+            + self.last_evaluated_key.bytes_hint()
+    }
 }
 
 impl Decode for ExecuteTransactionInput {
@@ -2694,6 +2827,12 @@ impl Encode for ExecuteTransactionInput {
         encoder.member("ReturnConsumedCapacity", &self.return_consumed_capacity);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        82 + self.transact_statements.bytes_hint()
+            + self.client_request_token.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+    }
 }
 
 impl Decode for ExecuteTransactionOutput {
@@ -2720,6 +2859,10 @@ impl Encode for ExecuteTransactionOutput {
         encoder.member("Responses", &self.responses);
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        41 + self.responses.bytes_hint() + self.consumed_capacity.bytes_hint()
     }
 }
 
@@ -2751,6 +2894,13 @@ impl Encode for ExpectedAttributeValue {
         encoder.member("ComparisonOperator", &self.comparison_operator);
         encoder.member("AttributeValueList", &self.attribute_value_list);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        79 + self.value.bytes_hint()
+            + self.exists.bytes_hint()
+            + self.comparison_operator.bytes_hint()
+            + self.attribute_value_list.bytes_hint()
     }
 }
 
@@ -3038,6 +3188,13 @@ impl Encode for Get {
         encoder.member("ExpressionAttributeNames", &self.expression_attribute_names);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        88 + self.key.bytes_hint()
+            + self.table_name.bytes_hint()
+            + self.projection_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+    }
 }
 
 impl Decode for GetItemInput {
@@ -3075,6 +3232,16 @@ impl Encode for GetItemInput {
         encoder.member("ExpressionAttributeNames", &self.expression_attribute_names);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        163 + self.table_name.bytes_hint()
+            + self.key.bytes_hint()
+            + self.attributes_to_get.bytes_hint()
+            + self.consistent_read.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.projection_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+    }
 }
 
 impl Decode for GetItemOutput {
@@ -3101,6 +3268,10 @@ impl Encode for GetItemOutput {
         encoder.member("Item", &self.item);
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        36 + self.item.bytes_hint() + self.consumed_capacity.bytes_hint()
     }
 }
 
@@ -3847,6 +4018,10 @@ impl Encode for ItemCollectionMetrics {
         encoder.member("SizeEstimateRangeGB", &self.size_estimate_range_gb);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        52 + self.item_collection_key.bytes_hint() + self.size_estimate_range_gb.bytes_hint()
+    }
 }
 
 impl Decode for ItemResponse {
@@ -3869,6 +4044,10 @@ impl Encode for ItemResponse {
         encoder.begin_structure();
         encoder.member("Item", &self.item);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        12 + self.item.bytes_hint()
     }
 }
 
@@ -3945,6 +4124,14 @@ impl Encode for KeysAndAttributes {
         encoder.member("ProjectionExpression", &self.projection_expression);
         encoder.member("ExpressionAttributeNames", &self.expression_attribute_names);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        117 + self.keys.bytes_hint()
+            + self.attributes_to_get.bytes_hint()
+            + self.consistent_read.bytes_hint()
+            + self.projection_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
     }
 }
 
@@ -4638,6 +4825,12 @@ impl Encode for ParameterizedStatement {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        78 + self.statement.bytes_hint()
+            + self.parameters.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for PointInTimeRecoveryDescription {
@@ -4908,6 +5101,15 @@ impl Encode for Put {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        164 + self.item.bytes_hint()
+            + self.table_name.bytes_hint()
+            + self.condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for PutItemInput {
@@ -4956,6 +5158,20 @@ impl Encode for PutItemInput {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        292 + self.table_name.bytes_hint()
+            + self.item.bytes_hint()
+            + self.expected.bytes_hint()
+            + self.return_values.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.return_item_collection_metrics.bytes_hint()
+            + self.conditional_operator.bytes_hint()
+            + self.condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for PutItemOutput {
@@ -4985,6 +5201,12 @@ impl Encode for PutItemOutput {
         encoder.member("ItemCollectionMetrics", &self.item_collection_metrics);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        71 + self.attributes.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
+            + self.item_collection_metrics.bytes_hint()
+    }
 }
 
 impl Decode for PutRequest {
@@ -5007,6 +5229,10 @@ impl Encode for PutRequest {
         encoder.begin_structure();
         encoder.member("Item", &self.item);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        12 + self.item.bytes_hint()
     }
 }
 
@@ -5120,6 +5346,26 @@ impl Encode for QueryInput {
         encoder.member("ExpressionAttributeValues", &self.expression_attribute_values);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        399 + self.table_name.bytes_hint()
+            + self.index_name.bytes_hint()
+            + self.select.bytes_hint()
+            + self.attributes_to_get.bytes_hint()
+            + self.limit.bytes_hint()
+            + self.consistent_read.bytes_hint()
+            + self.key_conditions.bytes_hint()
+            + self.query_filter.bytes_hint()
+            + self.conditional_operator.bytes_hint()
+            + self.scan_index_forward.bytes_hint()
+            + self.exclusive_start_key.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.projection_expression.bytes_hint()
+            + self.filter_expression.bytes_hint()
+            + self.key_condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+    }
 }
 
 impl Decode for QueryOutput {
@@ -5152,6 +5398,14 @@ impl Encode for QueryOutput {
         encoder.member("LastEvaluatedKey", &self.last_evaluated_key);
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        94 + self.items.bytes_hint()
+            + self.count.bytes_hint()
+            + self.scanned_count.bytes_hint()
+            + self.last_evaluated_key.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
     }
 }
 
@@ -6179,6 +6433,25 @@ impl Encode for ScanInput {
         encoder.member("ConsistentRead", &self.consistent_read);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        359 + self.table_name.bytes_hint()
+            + self.index_name.bytes_hint()
+            + self.attributes_to_get.bytes_hint()
+            + self.limit.bytes_hint()
+            + self.select.bytes_hint()
+            + self.scan_filter.bytes_hint()
+            + self.conditional_operator.bytes_hint()
+            + self.exclusive_start_key.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.total_segments.bytes_hint()
+            + self.segment.bytes_hint()
+            + self.projection_expression.bytes_hint()
+            + self.filter_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.consistent_read.bytes_hint()
+    }
 }
 
 impl Decode for ScanOutput {
@@ -6211,6 +6484,14 @@ impl Encode for ScanOutput {
         encoder.member("LastEvaluatedKey", &self.last_evaluated_key);
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        94 + self.items.bytes_hint()
+            + self.count.bytes_hint()
+            + self.scanned_count.bytes_hint()
+            + self.last_evaluated_key.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
     }
 }
 
@@ -6788,6 +7069,10 @@ impl Encode for TransactGetItem {
         encoder.member("Get", &self.get);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        11 + self.get.bytes_hint()
+    }
 }
 
 impl Decode for TransactGetItemsInput {
@@ -6815,6 +7100,10 @@ impl Encode for TransactGetItemsInput {
         encoder.member("ReturnConsumedCapacity", &self.return_consumed_capacity);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        51 + self.transact_items.bytes_hint() + self.return_consumed_capacity.bytes_hint()
+    }
 }
 
 impl Decode for TransactGetItemsOutput {
@@ -6841,6 +7130,10 @@ impl Encode for TransactGetItemsOutput {
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.member("Responses", &self.responses);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        41 + self.consumed_capacity.bytes_hint() + self.responses.bytes_hint()
     }
 }
 
@@ -6873,6 +7166,13 @@ impl Encode for TransactWriteItem {
         encoder.member("Update", &self.update);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        61 + self.condition_check.bytes_hint()
+            + self.put.bytes_hint()
+            + self.delete.bytes_hint()
+            + self.update.bytes_hint()
+    }
 }
 
 impl Decode for TransactWriteItemsInput {
@@ -6904,6 +7204,13 @@ impl Encode for TransactWriteItemsInput {
         encoder.member("ClientRequestToken", &self.client_request_token);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        112 + self.transact_items.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.return_item_collection_metrics.bytes_hint()
+            + self.client_request_token.bytes_hint()
+    }
 }
 
 impl Decode for TransactWriteItemsOutput {
@@ -6930,6 +7237,10 @@ impl Encode for TransactWriteItemsOutput {
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.member("ItemCollectionMetrics", &self.item_collection_metrics);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        53 + self.consumed_capacity.bytes_hint() + self.item_collection_metrics.bytes_hint()
     }
 }
 
@@ -6958,6 +7269,10 @@ impl Encode for TransactionCanceledException {
         encoder.member("Message", &self.message);
         encoder.member("CancellationReasons", &self.cancellation_reasons);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        42 + self.message.bytes_hint() + self.cancellation_reasons.bytes_hint()
     }
 }
 
@@ -7025,6 +7340,16 @@ impl Encode for Update {
             &self.return_values_on_condition_check_failure,
         );
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        187 + self.key.bytes_hint()
+            + self.update_expression.bytes_hint()
+            + self.table_name.bytes_hint()
+            + self.condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
     }
 }
 
@@ -7356,6 +7681,22 @@ impl Encode for UpdateItemInput {
         );
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        339 + self.table_name.bytes_hint()
+            + self.key.bytes_hint()
+            + self.attribute_updates.bytes_hint()
+            + self.expected.bytes_hint()
+            + self.conditional_operator.bytes_hint()
+            + self.return_values.bytes_hint()
+            + self.return_consumed_capacity.bytes_hint()
+            + self.return_item_collection_metrics.bytes_hint()
+            + self.update_expression.bytes_hint()
+            + self.condition_expression.bytes_hint()
+            + self.expression_attribute_names.bytes_hint()
+            + self.expression_attribute_values.bytes_hint()
+            + self.return_values_on_condition_check_failure.bytes_hint()
+    }
 }
 
 impl Decode for UpdateItemOutput {
@@ -7384,6 +7725,12 @@ impl Encode for UpdateItemOutput {
         encoder.member("ConsumedCapacity", &self.consumed_capacity);
         encoder.member("ItemCollectionMetrics", &self.item_collection_metrics);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        71 + self.attributes.bytes_hint()
+            + self.consumed_capacity.bytes_hint()
+            + self.item_collection_metrics.bytes_hint()
     }
 }
 
@@ -7775,5 +8122,9 @@ impl Encode for WriteRequest {
         encoder.member("PutRequest", &self.put_request);
         encoder.member("DeleteRequest", &self.delete_request);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        39 + self.put_request.bytes_hint() + self.delete_request.bytes_hint()
     }
 }

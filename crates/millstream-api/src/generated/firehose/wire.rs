@@ -3301,6 +3301,10 @@ impl Encode for PutRecordBatchInput {
         encoder.member("Records", &self.records);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        41 + self.delivery_stream_name.bytes_hint() + self.records.bytes_hint()
+    }
 }
 
 impl Decode for PutRecordBatchOutput {
@@ -3387,6 +3391,10 @@ impl Encode for PutRecordInput {
         encoder.member("Record", &self.record);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        40 + self.delivery_stream_name.bytes_hint() + self.record.bytes_hint()
+    }
 }
 
 impl Decode for PutRecordOutput {
@@ -3436,6 +3444,10 @@ impl Encode for Record {
         encoder.begin_structure();
         encoder.member("Data", &self.data);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        12 + self.data.bytes_hint()
     }
 }
 

@@ -4,7 +4,8 @@
 
 use crate::stream::Event;
 use bytes::Bytes;
-use millstream_wire::{Codec, decode_output, encode_body};
+use millstream_wire::event_stream::event_frame;
+use millstream_wire::{Codec, decode_output};
 use millstream_wire::{Decode, DecodeError, Decoder, Encode, Encoder};
 
 use super::rules;
@@ -766,6 +767,13 @@ impl Encode for GetRecordsOutput {
         encoder.member("ChildShards", &self.child_shards);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        85 + self.records.bytes_hint()
+            + self.next_shard_iterator.bytes_hint()
+            + self.millis_behind_latest.bytes_hint()
+            + self.child_shards.bytes_hint()
+    }
 }
 
 impl Decode for GetResourcePolicyInput {
@@ -1406,6 +1414,16 @@ impl Encode for PutRecordInput {
         encoder.member("StreamId", &self.stream_id);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        139 + self.stream_name.bytes_hint()
+            + self.data.bytes_hint()
+            + self.partition_key.bytes_hint()
+            + self.explicit_hash_key.bytes_hint()
+            + self.sequence_number_for_ordering.bytes_hint()
+            + self.stream_arn.bytes_hint()
+            + self.stream_id.bytes_hint()
+    }
 }
 
 impl Decode for PutRecordOutput {
@@ -1466,6 +1484,13 @@ impl Encode for PutRecordsInput {
         encoder.member("StreamId", &self.stream_id);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        66 + self.records.bytes_hint()
+            + self.stream_name.bytes_hint()
+            + self.stream_arn.bytes_hint()
+            + self.stream_id.bytes_hint()
+    }
 }
 
 impl Decode for PutRecordsOutput {
@@ -1523,6 +1548,12 @@ impl Encode for PutRecordsRequestEntry {
         encoder.member("ExplicitHashKey", &self.explicit_hash_key);
         encoder.member("PartitionKey", &self.partition_key);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        55 + self.data.bytes_hint()
+            + self.explicit_hash_key.bytes_hint()
+            + self.partition_key.bytes_hint()
     }
 }
 
@@ -1616,6 +1647,14 @@ impl Encode for Record {
         encoder.member("PartitionKey", &self.partition_key);
         encoder.member("EncryptionType", &self.encryption_type);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        111 + self.sequence_number.bytes_hint()
+            + self.approximate_arrival_timestamp.bytes_hint()
+            + self.data.bytes_hint()
+            + self.partition_key.bytes_hint()
+            + self.encryption_type.bytes_hint()
     }
 }
 
@@ -2186,18 +2225,21 @@ impl Encode for SubscribeToShardEvent {
         encoder.member("ChildShards", &self.child_shards);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        94 + self.records.bytes_hint()
+            + self.continuation_sequence_number.bytes_hint()
+            + self.millis_behind_latest.bytes_hint()
+            + self.child_shards.bytes_hint()
+    }
 }
 
 impl Event for SubscribeToShardEventStream {
-    fn event_type(&self) -> &'static str {
+    fn encode_frame(&self, codec: Codec) -> Bytes {
         match self {
-            Self::SubscribeToShardEvent(_) => "SubscribeToShardEvent",
-        }
-    }
-
-    fn encode_payload(&self, codec: Codec) -> Bytes {
-        match self {
-            Self::SubscribeToShardEvent(event) => encode_body(codec, event),
+            Self::SubscribeToShardEvent(event) => {
+                event_frame(codec, "SubscribeToShardEvent", event)
+            }
         }
     }
 

@@ -373,6 +373,10 @@ impl Encode for GetClipOutput {
         encoder.member("Payload", &self.payload);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        34 + self.content_type.bytes_hint() + self.payload.bytes_hint()
+    }
 }
 
 impl Decode for GetDASHStreamingSessionURLInput {
@@ -635,6 +639,10 @@ impl Encode for GetMediaForFragmentListOutput {
         encoder.member("ContentType", &self.content_type);
         encoder.member("Payload", &self.payload);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        34 + self.content_type.bytes_hint() + self.payload.bytes_hint()
     }
 }
 

@@ -61,6 +61,10 @@ impl Encode for GetMediaOutput {
         encoder.member("Payload", &self.payload);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        34 + self.content_type.bytes_hint() + self.payload.bytes_hint()
+    }
 }
 
 impl Decode for StartSelector {

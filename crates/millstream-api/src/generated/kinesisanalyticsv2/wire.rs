@@ -415,6 +415,10 @@ impl Encode for ApplicationCodeConfiguration {
         encoder.member("CodeContentType", &self.code_content_type);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        42 + self.code_content.bytes_hint() + self.code_content_type.bytes_hint()
+    }
 }
 
 impl Decode for ApplicationCodeConfigurationDescription {
@@ -471,6 +475,10 @@ impl Encode for ApplicationCodeConfigurationUpdate {
         encoder.member("CodeContentUpdate", &self.code_content_update);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        54 + self.code_content_type_update.bytes_hint() + self.code_content_update.bytes_hint()
+    }
 }
 
 impl Decode for ApplicationConfiguration {
@@ -519,6 +527,18 @@ impl Encode for ApplicationConfiguration {
             &self.application_encryption_configuration,
         );
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        330 + self.sql_application_configuration.bytes_hint()
+            + self.flink_application_configuration.bytes_hint()
+            + self.environment_properties.bytes_hint()
+            + self.application_code_configuration.bytes_hint()
+            + self.application_snapshot_configuration.bytes_hint()
+            + self.application_system_rollback_configuration.bytes_hint()
+            + self.vpc_configurations.bytes_hint()
+            + self.zeppelin_application_configuration.bytes_hint()
+            + self.application_encryption_configuration.bytes_hint()
     }
 }
 
@@ -660,6 +680,18 @@ impl Encode for ApplicationConfigurationUpdate {
             &self.application_encryption_configuration_update,
         );
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        383 + self.sql_application_configuration_update.bytes_hint()
+            + self.application_code_configuration_update.bytes_hint()
+            + self.flink_application_configuration_update.bytes_hint()
+            + self.environment_property_updates.bytes_hint()
+            + self.application_snapshot_configuration_update.bytes_hint()
+            + self.application_system_rollback_configuration_update.bytes_hint()
+            + self.vpc_configuration_updates.bytes_hint()
+            + self.zeppelin_application_configuration_update.bytes_hint()
+            + self.application_encryption_configuration_update.bytes_hint()
     }
 }
 
@@ -1586,6 +1618,12 @@ impl Encode for CodeContent {
         encoder.member("S3ContentLocation", &self.s3_content_location);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        66 + self.text_content.bytes_hint()
+            + self.zip_file_content.bytes_hint()
+            + self.s3_content_location.bytes_hint()
+    }
 }
 
 impl Decode for CodeContentDescription {
@@ -1664,6 +1702,12 @@ impl Encode for CodeContentUpdate {
         encoder.member("ZipFileContentUpdate", &self.zip_file_content_update);
         encoder.member("S3ContentLocationUpdate", &self.s3_content_location_update);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        84 + self.text_content_update.bytes_hint()
+            + self.zip_file_content_update.bytes_hint()
+            + self.s3_content_location_update.bytes_hint()
     }
 }
 
@@ -1776,6 +1820,17 @@ impl Encode for CreateApplicationRequest {
         encoder.member("Tags", &self.tags);
         encoder.member("ApplicationMode", &self.application_mode);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        206 + self.application_name.bytes_hint()
+            + self.application_description.bytes_hint()
+            + self.runtime_environment.bytes_hint()
+            + self.service_execution_role.bytes_hint()
+            + self.application_configuration.bytes_hint()
+            + self.cloud_watch_logging_options.bytes_hint()
+            + self.tags.bytes_hint()
+            + self.application_mode.bytes_hint()
     }
 }
 
@@ -5666,6 +5721,17 @@ impl Encode for UpdateApplicationRequest {
         encoder.member("ConditionalToken", &self.conditional_token);
         encoder.member("RuntimeEnvironmentUpdate", &self.runtime_environment_update);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        254 + self.application_name.bytes_hint()
+            + self.current_application_version_id.bytes_hint()
+            + self.application_configuration_update.bytes_hint()
+            + self.service_execution_role_update.bytes_hint()
+            + self.run_configuration_update.bytes_hint()
+            + self.cloud_watch_logging_option_updates.bytes_hint()
+            + self.conditional_token.bytes_hint()
+            + self.runtime_environment_update.bytes_hint()
     }
 }
 

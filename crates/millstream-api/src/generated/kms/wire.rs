@@ -554,6 +554,17 @@ impl Encode for DecryptRequest {
         encoder.member("DryRunModifiers", &self.dry_run_modifiers);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        160 + self.ciphertext_blob.bytes_hint()
+            + self.encryption_context.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.encryption_algorithm.bytes_hint()
+            + self.recipient.bytes_hint()
+            + self.dry_run.bytes_hint()
+            + self.dry_run_modifiers.bytes_hint()
+    }
 }
 
 impl Decode for DecryptResponse {
@@ -586,6 +597,14 @@ impl Encode for DecryptResponse {
         encoder.member("CiphertextForRecipient", &self.ciphertext_for_recipient);
         encoder.member("KeyMaterialId", &self.key_material_id);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        108 + self.key_id.bytes_hint()
+            + self.plaintext.bytes_hint()
+            + self.encryption_algorithm.bytes_hint()
+            + self.ciphertext_for_recipient.bytes_hint()
+            + self.key_material_id.bytes_hint()
     }
 }
 
@@ -746,6 +765,15 @@ impl Encode for DeriveSharedSecretRequest {
         encoder.member("Recipient", &self.recipient);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        109 + self.key_id.bytes_hint()
+            + self.key_agreement_algorithm.bytes_hint()
+            + self.public_key.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.dry_run.bytes_hint()
+            + self.recipient.bytes_hint()
+    }
 }
 
 impl Decode for DeriveSharedSecretResponse {
@@ -779,6 +807,14 @@ impl Encode for DeriveSharedSecretResponse {
         encoder.member("KeyAgreementAlgorithm", &self.key_agreement_algorithm);
         encoder.member("KeyOrigin", &self.key_origin);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        109 + self.key_id.bytes_hint()
+            + self.shared_secret.bytes_hint()
+            + self.ciphertext_for_recipient.bytes_hint()
+            + self.key_agreement_algorithm.bytes_hint()
+            + self.key_origin.bytes_hint()
     }
 }
 
@@ -1084,6 +1120,15 @@ impl Encode for EncryptRequest {
         encoder.member("DryRun", &self.dry_run);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        115 + self.key_id.bytes_hint()
+            + self.plaintext.bytes_hint()
+            + self.encryption_context.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.encryption_algorithm.bytes_hint()
+            + self.dry_run.bytes_hint()
+    }
 }
 
 impl Decode for EncryptResponse {
@@ -1112,6 +1157,12 @@ impl Encode for EncryptResponse {
         encoder.member("KeyId", &self.key_id);
         encoder.member("EncryptionAlgorithm", &self.encryption_algorithm);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        62 + self.ciphertext_blob.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.encryption_algorithm.bytes_hint()
     }
 }
 
@@ -1181,6 +1232,15 @@ impl Encode for GenerateDataKeyPairRequest {
         encoder.member("DryRun", &self.dry_run);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        107 + self.encryption_context.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.key_pair_spec.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.recipient.bytes_hint()
+            + self.dry_run.bytes_hint()
+    }
 }
 
 impl Decode for GenerateDataKeyPairResponse {
@@ -1218,6 +1278,16 @@ impl Encode for GenerateDataKeyPairResponse {
         encoder.member("CiphertextForRecipient", &self.ciphertext_for_recipient);
         encoder.member("KeyMaterialId", &self.key_material_id);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        159 + self.private_key_ciphertext_blob.bytes_hint()
+            + self.private_key_plaintext.bytes_hint()
+            + self.public_key.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.key_pair_spec.bytes_hint()
+            + self.ciphertext_for_recipient.bytes_hint()
+            + self.key_material_id.bytes_hint()
     }
 }
 
@@ -1287,6 +1357,14 @@ impl Encode for GenerateDataKeyPairWithoutPlaintextResponse {
         encoder.member("KeyMaterialId", &self.key_material_id);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        102 + self.private_key_ciphertext_blob.bytes_hint()
+            + self.public_key.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.key_pair_spec.bytes_hint()
+            + self.key_material_id.bytes_hint()
+    }
 }
 
 impl Decode for GenerateDataKeyRequest {
@@ -1324,6 +1402,16 @@ impl Encode for GenerateDataKeyRequest {
         encoder.member("DryRun", &self.dry_run);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        124 + self.key_id.bytes_hint()
+            + self.encryption_context.bytes_hint()
+            + self.number_of_bytes.bytes_hint()
+            + self.key_spec.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.recipient.bytes_hint()
+            + self.dry_run.bytes_hint()
+    }
 }
 
 impl Decode for GenerateDataKeyResponse {
@@ -1356,6 +1444,14 @@ impl Encode for GenerateDataKeyResponse {
         encoder.member("CiphertextForRecipient", &self.ciphertext_for_recipient);
         encoder.member("KeyMaterialId", &self.key_material_id);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        103 + self.ciphertext_blob.bytes_hint()
+            + self.plaintext.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.ciphertext_for_recipient.bytes_hint()
+            + self.key_material_id.bytes_hint()
     }
 }
 
@@ -1423,6 +1519,12 @@ impl Encode for GenerateDataKeyWithoutPlaintextResponse {
         encoder.member("KeyMaterialId", &self.key_material_id);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        56 + self.ciphertext_blob.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.key_material_id.bytes_hint()
+    }
 }
 
 impl Decode for GenerateMacRequest {
@@ -1456,6 +1558,14 @@ impl Encode for GenerateMacRequest {
         encoder.member("DryRun", &self.dry_run);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        81 + self.message.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.mac_algorithm.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.dry_run.bytes_hint()
+    }
 }
 
 impl Decode for GenerateMacResponse {
@@ -1484,6 +1594,10 @@ impl Encode for GenerateMacResponse {
         encoder.member("MacAlgorithm", &self.mac_algorithm);
         encoder.member("KeyId", &self.key_id);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        44 + self.mac.bytes_hint() + self.mac_algorithm.bytes_hint() + self.key_id.bytes_hint()
     }
 }
 
@@ -1514,6 +1628,12 @@ impl Encode for GenerateRandomRequest {
         encoder.member("Recipient", &self.recipient);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        62 + self.number_of_bytes.bytes_hint()
+            + self.custom_key_store_id.bytes_hint()
+            + self.recipient.bytes_hint()
+    }
 }
 
 impl Decode for GenerateRandomResponse {
@@ -1540,6 +1660,10 @@ impl Encode for GenerateRandomResponse {
         encoder.member("Plaintext", &self.plaintext);
         encoder.member("CiphertextForRecipient", &self.ciphertext_for_recipient);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        47 + self.plaintext.bytes_hint() + self.ciphertext_for_recipient.bytes_hint()
     }
 }
 
@@ -1769,6 +1893,13 @@ impl Encode for GetParametersForImportResponse {
         encoder.member("ParametersValidTo", &self.parameters_valid_to);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        74 + self.key_id.bytes_hint()
+            + self.import_token.bytes_hint()
+            + self.public_key.bytes_hint()
+            + self.parameters_valid_to.bytes_hint()
+    }
 }
 
 impl Decode for GetPublicKeyRequest {
@@ -1834,6 +1965,17 @@ impl Encode for GetPublicKeyResponse {
         encoder.member("SigningAlgorithms", &self.signing_algorithms);
         encoder.member("KeyAgreementAlgorithms", &self.key_agreement_algorithms);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        173 + self.key_id.bytes_hint()
+            + self.public_key.bytes_hint()
+            + self.customer_master_key_spec.bytes_hint()
+            + self.key_spec.bytes_hint()
+            + self.key_usage.bytes_hint()
+            + self.encryption_algorithms.bytes_hint()
+            + self.signing_algorithms.bytes_hint()
+            + self.key_agreement_algorithms.bytes_hint()
     }
 }
 
@@ -1957,6 +2099,17 @@ impl Encode for ImportKeyMaterialRequest {
         encoder.member("KeyMaterialDescription", &self.key_material_description);
         encoder.member("KeyMaterialId", &self.key_material_id);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        167 + self.key_id.bytes_hint()
+            + self.import_token.bytes_hint()
+            + self.encrypted_key_material.bytes_hint()
+            + self.valid_to.bytes_hint()
+            + self.expiration_model.bytes_hint()
+            + self.import_type.bytes_hint()
+            + self.key_material_description.bytes_hint()
+            + self.key_material_id.bytes_hint()
     }
 }
 
@@ -2870,6 +3023,19 @@ impl Encode for ReEncryptRequest {
         encoder.member("DryRunModifiers", &self.dry_run_modifiers);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        259 + self.ciphertext_blob.bytes_hint()
+            + self.source_encryption_context.bytes_hint()
+            + self.source_key_id.bytes_hint()
+            + self.destination_key_id.bytes_hint()
+            + self.destination_encryption_context.bytes_hint()
+            + self.source_encryption_algorithm.bytes_hint()
+            + self.destination_encryption_algorithm.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.dry_run.bytes_hint()
+            + self.dry_run_modifiers.bytes_hint()
+    }
 }
 
 impl Decode for ReEncryptResponse {
@@ -2907,6 +3073,16 @@ impl Encode for ReEncryptResponse {
         encoder.member("DestinationKeyMaterialId", &self.destination_key_material_id);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        184 + self.ciphertext_blob.bytes_hint()
+            + self.source_key_id.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.source_encryption_algorithm.bytes_hint()
+            + self.destination_encryption_algorithm.bytes_hint()
+            + self.source_key_material_id.bytes_hint()
+            + self.destination_key_material_id.bytes_hint()
+    }
 }
 
 impl Decode for RecipientInfo {
@@ -2933,6 +3109,10 @@ impl Encode for RecipientInfo {
         encoder.member("KeyEncryptionAlgorithm", &self.key_encryption_algorithm);
         encoder.member("AttestationDocument", &self.attestation_document);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        57 + self.key_encryption_algorithm.bytes_hint() + self.attestation_document.bytes_hint()
     }
 }
 
@@ -3257,6 +3437,15 @@ impl Encode for SignRequest {
         encoder.member("DryRun", &self.dry_run);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        104 + self.key_id.bytes_hint()
+            + self.message.bytes_hint()
+            + self.message_type.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.signing_algorithm.bytes_hint()
+            + self.dry_run.bytes_hint()
+    }
 }
 
 impl Decode for SignResponse {
@@ -3285,6 +3474,12 @@ impl Encode for SignResponse {
         encoder.member("Signature", &self.signature);
         encoder.member("SigningAlgorithm", &self.signing_algorithm);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        54 + self.key_id.bytes_hint()
+            + self.signature.bytes_hint()
+            + self.signing_algorithm.bytes_hint()
     }
 }
 
@@ -3568,6 +3763,15 @@ impl Encode for VerifyMacRequest {
         encoder.member("DryRun", &self.dry_run);
         encoder.end_structure();
     }
+
+    fn bytes_hint(&self) -> usize {
+        92 + self.message.bytes_hint()
+            + self.key_id.bytes_hint()
+            + self.mac_algorithm.bytes_hint()
+            + self.mac.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.dry_run.bytes_hint()
+    }
 }
 
 impl Decode for VerifyMacResponse {
@@ -3633,6 +3837,16 @@ impl Encode for VerifyRequest {
         encoder.member("GrantTokens", &self.grant_tokens);
         encoder.member("DryRun", &self.dry_run);
         encoder.end_structure();
+    }
+
+    fn bytes_hint(&self) -> usize {
+        121 + self.key_id.bytes_hint()
+            + self.message.bytes_hint()
+            + self.message_type.bytes_hint()
+            + self.signature.bytes_hint()
+            + self.signing_algorithm.bytes_hint()
+            + self.grant_tokens.bytes_hint()
+            + self.dry_run.bytes_hint()
     }
 }
 
