@@ -126,7 +126,9 @@ async fn run(
     let wrote = begun.elapsed();
     latencies.sort_unstable();
     let at = |share: f64| {
-        let rank = (latencies.len() as f64 * share) as usize; // A rank: rounding is no matter.
+        // A rank: rounding is no matter.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let rank = (latencies.len() as f64 * share) as usize;
         latencies[rank.min(latencies.len() - 1)].as_secs_f64() * 1e3
     };
     let megabytes = appended.load(Ordering::Relaxed) as f64 / 1e6;

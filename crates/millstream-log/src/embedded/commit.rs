@@ -28,6 +28,8 @@ const COMMIT_MAGIC: u32 = u32::from_le_bytes(*b"MSCM");
 const FILE_MAGIC: u32 = u32::from_le_bytes(*b"MSWL");
 const VERSION: u32 = 1;
 const FILE_HEADER_BYTES: usize = 32;
+/// Where a commit was begun, but the block with its header is not as it was written.
+pub(super) const TORN_HEADER: Flaw = "the checksum of the commit's header does not hold";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CommitHeader {
@@ -126,7 +128,7 @@ impl CommitHeader {
             return Err("no commit begins here");
         }
         if !crc_holds(u32_at(bytes, 44), salt.crc(&bytes[..44])) {
-            return Err("the checksum of the commit's header does not hold");
+            return Err(TORN_HEADER);
         }
         Ok(Self {
             predecessors_synced: u32_at(bytes, 4) & 1 != 0,

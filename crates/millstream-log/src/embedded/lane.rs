@@ -9,6 +9,7 @@
 //! and after a failed write or sync nothing is acknowledged ever again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::Arc;
 
@@ -323,11 +324,10 @@ impl Lane {
     ) {
         match command {
             Command::Create { id, reply } => {
-                if !self.logs.contains_key(&id) {
-                    undo.push((id, None));
-                    let planned = Planned::new(id);
+                if let Entry::Vacant(vacant) = self.logs.entry(id) {
+                    let planned = vacant.insert(Planned::new(id));
                     commit.effects.push(Effect::Create(Arc::clone(&planned.entry)));
-                    self.logs.insert(id, planned);
+                    undo.push((id, None));
                     self.push_command(ChunkKind::Create, id, 0, 0);
                 }
                 commit.answers.push(Answer::Create(reply));

@@ -203,10 +203,7 @@ impl EmbeddedLog {
         let (reply, outcome) = oneshot::channel();
         let engine = Arc::clone(&self.engine);
         // Tried at once, so that calls take effect in the order in which they are made.
-        let waiting = match engine.try_send(make(reply)) {
-            Ok(()) => None,
-            Err(unsent) => Some(unsent),
-        };
+        let waiting = engine.try_send(make(reply)).err();
         Box::pin(async move {
             let stopped = |engine: &Engine| SealError::Stopped(engine.stop_reason());
             if let Some(command) = waiting {
@@ -359,7 +356,7 @@ impl Log for EmbeddedLog {
         let engine = Arc::clone(&self.engine);
         Box::pin(async move {
             let entry = entry?;
-            match engine.shared.position_in_memory(&entry, at)? {
+            match Shared::position_in_memory(&entry, at)? {
                 Ok(position) => Ok(position),
                 Err(run) => {
                     engine.from_disk(move |shared| shared.position_in_run(&entry, &run, at)).await

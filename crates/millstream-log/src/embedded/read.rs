@@ -141,12 +141,12 @@ impl Shared {
                 return Ok(read);
             }
         }
-        self.after_run(entry, &mut read);
+        Self::after_run(entry, &mut read);
         Ok(read)
     }
 
     /// Says what follows a run that was read to its end.
-    fn after_run(&self, entry: &LogEntry, read: &mut Read) {
+    fn after_run(entry: &LogEntry, read: &mut Read) {
         let inner = entry.read();
         let next = read.next.0.max(inner.start);
         read.at_sealed_end = inner.sealed && next >= inner.end;
@@ -163,7 +163,6 @@ impl Shared {
 
     /// The position by time as far as memory and indexes know; else the run to look into.
     pub(super) fn position_in_memory(
-        &self,
         entry: &LogEntry,
         at: Timestamp,
     ) -> Result<Result<Position, Run>, ReadError> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_core::Rand;
 
-use super::commit::{CommitHeader, Salt, decode_file_header};
+use super::commit::{CommitHeader, Salt, TORN_HEADER, decode_file_header};
 use super::frame::{Chunk, ChunkHeader, ChunkKind, Flaw};
 use super::lane::Current;
 use super::manifest::{LogSnapshot, MANIFEST_NAME, Manifest};
@@ -79,6 +79,9 @@ struct FoundFile {
     /// Commit headers past that point that hold.
     later: Vec<LaterCommit>,
 }
+
+/// A commit's header and its chunks.
+type Commit<'a> = (CommitHeader, Vec<(ChunkHeader, &'a [u8])>);
 
 struct LaterCommit {
     offset: u64,
@@ -254,11 +257,7 @@ impl Replay {
     }
 
     /// The commit that continues the sequence, at the start of `bytes`.
-    fn decode_next<'a>(
-        &self,
-        bytes: &'a [u8],
-        epoch: u64,
-    ) -> Result<(CommitHeader, Vec<(ChunkHeader, &'a [u8])>), Flaw> {
+    fn decode_next<'a>(&self, bytes: &'a [u8], epoch: u64) -> Result<Commit<'a>, Flaw> {
         let header = CommitHeader::decode(bytes, self.salt)?;
         if header.epoch != epoch {
             return Err("the commit is of another life of the file");
@@ -316,6 +315,7 @@ impl Replay {
     /// Refuses where commits lie behind the end of the sequence that prove its damage.
     fn judge(&mut self, storage: &dyn Storage, files: &[FoundFile]) -> Result<(), OpenError> {
         let next = self.commit_next;
+        let begun = files.iter().find(|file| file.stopped.1 == TORN_HEADER);
         for file in files {
             for later in file.later.iter().filter(|later| later.number >= next) {
                 if file.header.is_err() {
@@ -324,22 +324,28 @@ impl Replay {
                     return Err(OpenError::corrupt(storage, &wal_name(file.wal.number), 0, flaw));
                 }
                 if later.number > next && later.predecessors_synced {
-                    let (name, offset, flaw) = self.tail(files);
+                    let (name, offset, flaw) = Self::tail(files);
                     return Err(OpenError::corrupt(storage, &name, offset, flaw));
                 }
-                if self.report.torn_tail.is_none() {
-                    let reason = "the commit was never finished".to_owned();
-                    let name = storage.describe(&wal_name(file.wal.number));
-                    let offset = later.offset;
-                    self.report.torn_tail = Some(TornTail { file: name, offset, reason });
-                }
+                let flaw = "the commit was never finished";
+                self.report_torn(storage, file, later.offset, flaw);
             }
+        }
+        if let Some(file) = begun {
+            self.report_torn(storage, file, file.stopped.0, file.stopped.1);
         }
         Ok(())
     }
 
+    fn report_torn(&mut self, storage: &dyn Storage, file: &FoundFile, offset: u64, flaw: Flaw) {
+        if self.report.torn_tail.is_none() {
+            let name = storage.describe(&wal_name(file.wal.number));
+            self.report.torn_tail = Some(TornTail { file: name, offset, reason: flaw.to_owned() });
+        }
+    }
+
     /// Where the sequence ends, and why.
-    fn tail(&self, files: &[FoundFile]) -> (String, u64, Flaw) {
+    fn tail(files: &[FoundFile]) -> (String, u64, Flaw) {
         let live = files.iter().rev().find(|file| file.live);
         let tail = live.or_else(|| files.first());
         let (number, offset, flaw) = tail

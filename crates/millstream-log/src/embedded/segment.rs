@@ -101,31 +101,29 @@ impl RunBuilder {
 
     fn push(&mut self, header: &ChunkHeader, offset: u64) {
         let bytes = header.total_bytes();
-        match self.runs.last_mut().filter(|run| run.log == header.log && run.end == header.first) {
-            Some(run) => {
-                if self.since_entry_bytes >= self.index_interval_bytes {
-                    let (first, arrived) = (header.first, header.arrived);
-                    self.index.push(IndexEntry { first, arrived, offset });
-                    self.since_entry_bytes = 0;
-                }
-                run.end = header.end();
-                run.bytes += bytes as u64;
-                run.last_arrived = header.arrived;
+        let follows = |run: &&mut Run| run.log == header.log && run.end == header.first;
+        if let Some(run) = self.runs.last_mut().filter(follows) {
+            if self.since_entry_bytes >= self.index_interval_bytes {
+                let (first, arrived) = (header.first, header.arrived);
+                self.index.push(IndexEntry { first, arrived, offset });
+                self.since_entry_bytes = 0;
             }
-            None => {
-                self.close_run();
-                self.runs.push(Run {
-                    segment: self.segment,
-                    log: header.log,
-                    first: header.first,
-                    end: header.end(),
-                    offset,
-                    bytes: bytes as u64,
-                    first_arrived: header.arrived,
-                    last_arrived: header.arrived,
-                    index: Arc::from([]),
-                });
-            }
+            run.end = header.end();
+            run.bytes += bytes as u64;
+            run.last_arrived = header.arrived;
+        } else {
+            self.close_run();
+            self.runs.push(Run {
+                segment: self.segment,
+                log: header.log,
+                first: header.first,
+                end: header.end(),
+                offset,
+                bytes: bytes as u64,
+                first_arrived: header.arrived,
+                last_arrived: header.arrived,
+                index: Arc::from([]),
+            });
         }
         self.since_entry_bytes += bytes;
     }

@@ -97,10 +97,10 @@ enum NameChange {
 /// Counted down; the call that reaches 0 fails.
 #[derive(Default)]
 struct Faults {
-    sync_in: Option<u64>,
-    write_in: Option<u64>,
-    read_in: Option<u64>,
-    power_in: Option<u64>,
+    sync: Option<u64>,
+    write: Option<u64>,
+    read: Option<u64>,
+    power: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -174,22 +174,22 @@ impl SimDisk {
 
     /// The `nth` sync of a file from now (1 is the next) fails with EIO, once.
     pub fn fail_sync_in(&self, nth: u64) {
-        lock(&self.world).faults.sync_in = Some(nth);
+        lock(&self.world).faults.sync = Some(nth);
     }
 
     /// The `nth` write from now fails with EIO, once, part of it done.
     pub fn fail_write_in(&self, nth: u64) {
-        lock(&self.world).faults.write_in = Some(nth);
+        lock(&self.world).faults.write = Some(nth);
     }
 
     /// The `nth` read from now fails with EIO, once.
     pub fn fail_read_in(&self, nth: u64) {
-        lock(&self.world).faults.read_in = Some(nth);
+        lock(&self.world).faults.read = Some(nth);
     }
 
     /// The power goes during the `nth` changing call from now: it and all after it fail.
     pub fn lose_power_in(&self, nth: u64) {
-        lock(&self.world).faults.power_in = Some(nth);
+        lock(&self.world).faults.power = Some(nth);
     }
 
     /// Whether the power has gone.
@@ -232,15 +232,13 @@ impl SimDisk {
     /// Replaces a file's bytes behind the engine's back, durably; makes the file where missing.
     pub fn set_content(&self, name: &str, content: &[u8]) {
         let mut world = lock(&self.world);
-        let inode = match world.names.get(name) {
-            Some(inode) => *inode,
-            None => {
-                let inode = world.add_inode();
-                world.names.insert(name.to_owned(), inode);
-                world.durable_names.insert(name.to_owned(), inode);
-                inode
-            }
-        };
+        let known = world.names.get(name).copied();
+        let inode = known.unwrap_or_else(|| {
+            let inode = world.add_inode();
+            world.names.insert(name.to_owned(), inode);
+            world.durable_names.insert(name.to_owned(), inode);
+            inode
+        });
         let held = world.inodes.get_mut(&inode).expect("names point to inodes");
         held.content = content.to_vec();
         held.durable = content.to_vec();
@@ -289,7 +287,7 @@ impl World {
     fn admit_change(&mut self, life: u64) -> io::Result<bool> {
         self.admit(life)?;
         self.counters.changes += 1;
-        let power_goes = counted_down(&mut self.faults.power_in);
+        let power_goes = counted_down(&mut self.faults.power);
         self.powered_off |= power_goes;
         Ok(power_goes)
     }
@@ -505,7 +503,7 @@ impl StorageFile for SimFile {
         let mut world = lock(&self.world);
         world.admit(self.life)?;
         world.counters.reads += 1;
-        if counted_down(&mut world.faults.read_in) {
+        if counted_down(&mut world.faults.read) {
             return Err(eio());
         }
         let content = &world.inodes[&self.inode].content;
@@ -520,7 +518,7 @@ impl StorageFile for SimFile {
         let mut world = lock(&self.world);
         let power_goes = world.admit_change(self.life)?;
         world.counters.writes += 1;
-        let fails = counted_down(&mut world.faults.write_in);
+        let fails = counted_down(&mut world.faults.write);
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let end = offset + bytes.len();
         let reach = world.reach(self.inode, end).max(offset);
@@ -542,7 +540,7 @@ impl StorageFile for SimFile {
         let mut world = lock(&self.world);
         let power_goes = world.admit_change(self.life)?;
         world.counters.syncs += 1;
-        let fails = counted_down(&mut world.faults.sync_in);
+        let fails = counted_down(&mut world.faults.sync);
         let World { inodes, dice, .. } = &mut *world;
         let inode = inodes.get_mut(&self.inode).expect("open files exist");
         if power_goes {

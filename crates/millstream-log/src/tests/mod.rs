@@ -84,7 +84,7 @@ fn batch(payloads: &[Vec<u8>]) -> Batch {
 /// A payload that nobody mistakes for another.
 fn payload(tag: u64, bytes: usize) -> Vec<u8> {
     let mut payload = tag.to_le_bytes().to_vec();
-    payload.extend((0..bytes).map(|at| u8::try_from((tag as usize + at) % 251).unwrap()));
+    payload.extend((tag..).take(bytes).map(|at| u8::try_from(at % 251).unwrap()));
     payload
 }
 

@@ -174,7 +174,7 @@ async fn apply(log: &EmbeddedLog, model: &mut Model, op: Op, tag: &mut u64) {
         Op::Seal(slot) => {
             let id = model.slots[slot];
             let outcome = log.seal(LogId(id)).await;
-            if let Some(known) = sure(model, id, outcome, Unknown::Seal, |known| known.end()) {
+            if let Some(known) = sure(model, id, outcome, Unknown::Seal, ModelLog::end) {
                 known.sealed = true;
             }
         }

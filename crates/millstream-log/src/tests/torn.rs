@@ -54,7 +54,8 @@ fn the_last_commit_may_be_torn_at_every_byte() {
     let (mut reported, mut lost) = (0, 0);
     for cut in begin..=end {
         let old = before[cut..end].to_vec();
-        let garbage: Vec<u8> = (cut..end).map(|at| (at * 31 % 253) as u8 | 1).collect();
+        let garbage: Vec<u8> =
+            (cut..end).map(|at| u8::try_from(at * 31 % 253).unwrap() | 1).collect();
         for (kind, tail) in [("old bytes", old), ("garbage", garbage)] {
             let mut content = after.clone();
             content[cut..end].copy_from_slice(&tail);
