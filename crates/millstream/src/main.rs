@@ -14,6 +14,7 @@ mod endpoint;
 mod exit;
 mod lines;
 mod reading;
+mod serving;
 mod settings;
 mod terminal;
 
