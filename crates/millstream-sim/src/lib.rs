@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod network;
 pub mod payload;
 pub mod service;
+pub mod targets;
 pub mod toy;
 pub mod wire_client;
 pub mod world;

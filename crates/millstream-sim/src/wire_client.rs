@@ -46,8 +46,8 @@ pub struct WireClient {
     calls: AtomicU64,
 }
 
-fn stream() -> Option<String> {
-    Some(STREAM.to_owned())
+fn stream() -> String {
+    STREAM.to_owned()
 }
 
 fn broken(what: impl std::fmt::Display) -> Fault {
@@ -130,7 +130,7 @@ impl WireClient {
             }
             Request::SplitShard { shard, at } => {
                 let input = SplitShardInput {
-                    stream_name: stream(),
+                    stream_name: Some(stream()),
                     shard_to_split: shard,
                     new_starting_hash_key: at.to_string(),
                     ..SplitShardInput::default()
@@ -139,7 +139,7 @@ impl WireClient {
             }
             Request::MergeShards { shard, adjacent } => {
                 let input = MergeShardsInput {
-                    stream_name: stream(),
+                    stream_name: Some(stream()),
                     shard_to_merge: shard,
                     adjacent_shard_to_merge: adjacent,
                     ..MergeShardsInput::default()
@@ -148,7 +148,7 @@ impl WireClient {
             }
             Request::UpdateShardCount { target } => {
                 let input = UpdateShardCountInput {
-                    stream_name: stream(),
+                    stream_name: Some(stream()),
                     target_shard_count: int(target),
                     scaling_type: ScalingType::UniformScaling,
                     ..UpdateShardCountInput::default()
@@ -157,7 +157,7 @@ impl WireClient {
             }
             Request::IncreaseRetention { hours } => {
                 let input = IncreaseStreamRetentionPeriodInput {
-                    stream_name: stream(),
+                    stream_name: Some(stream()),
                     retention_period_hours: int(hours),
                     ..IncreaseStreamRetentionPeriodInput::default()
                 };
@@ -165,7 +165,7 @@ impl WireClient {
             }
             Request::DecreaseRetention { hours } => {
                 let input = DecreaseStreamRetentionPeriodInput {
-                    stream_name: stream(),
+                    stream_name: Some(stream()),
                     retention_period_hours: int(hours),
                     ..DecreaseStreamRetentionPeriodInput::default()
                 };
@@ -180,7 +180,7 @@ impl WireClient {
         let key_id = "alias/aws/kinesis".to_owned();
         if on {
             let input = StartStreamEncryptionInput {
-                stream_name: stream(),
+                stream_name: Some(stream()),
                 encryption_type: EncryptionType::Kms,
                 key_id,
                 ..StartStreamEncryptionInput::default()
@@ -188,7 +188,7 @@ impl WireClient {
             return self.done("StartStreamEncryption", &input).await;
         }
         let input = StopStreamEncryptionInput {
-            stream_name: stream(),
+            stream_name: Some(stream()),
             encryption_type: EncryptionType::Kms,
             key_id,
             ..StopStreamEncryptionInput::default()
@@ -198,7 +198,7 @@ impl WireClient {
 
     async fn put_record(&self, put: Put) -> Result<Answer, Fault> {
         let input = PutRecordInput {
-            stream_name: stream(),
+            stream_name: Some(stream()),
             data: put.data,
             partition_key: put.partition_key,
             explicit_hash_key: put.explicit_hash_key.map(|key| key.to_string()),
@@ -217,7 +217,7 @@ impl WireClient {
         });
         let input = PutRecordsInput {
             records: records.collect(),
-            stream_name: stream(),
+            stream_name: Some(stream()),
             ..PutRecordsInput::default()
         };
         let output: PutRecordsOutput = self.output("PutRecords", &input).await?;
@@ -233,7 +233,7 @@ impl WireClient {
         loop {
             // Small pages, so that paging is met too. A page names the stream or the token.
             let input = ListShardsInput {
-                stream_name: if next_token.is_none() { stream() } else { None },
+                stream_name: next_token.is_none().then(stream),
                 next_token,
                 max_results: Some(5),
                 ..ListShardsInput::default()
@@ -250,7 +250,7 @@ impl WireClient {
     async fn get_shard_iterator(&self, shard: String, from: From) -> Result<Answer, Fault> {
         let (kind, number) = position(from);
         let input = GetShardIteratorInput {
-            stream_name: stream(),
+            stream_name: Some(stream()),
             shard_id: shard,
             shard_iterator_type: kind,
             starting_sequence_number: number,
@@ -280,7 +280,7 @@ impl WireClient {
 
     async fn describe(&self) -> Result<Described, Fault> {
         let input = DescribeStreamSummaryInput {
-            stream_name: stream(),
+            stream_name: Some(stream()),
             ..DescribeStreamSummaryInput::default()
         };
         let output: DescribeStreamSummaryOutput =

@@ -27,7 +27,7 @@ pub async fn run(client: Client, think_ms_max: u64) {
         let open: Vec<&ListedShard> = shards.iter().filter(|shard| shard.end.is_none()).collect();
         match client.dice.below(6) {
             0 | 1 if open.len() < OPEN_MAX => {
-                split(&client, client.dice.pick::<&ListedShard>(&open)).await
+                split(&client, client.dice.pick::<&ListedShard>(&open)).await;
             }
             2 => merge(&client, &open).await,
             3 => update_count(&client, &open).await,
