@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
+use millstream_api::kinesis::ListStreamsInput;
 use millstream_auth::Secret;
-use millstream_auth::sigv4::{Payload, Signer, SigningCredentials};
+use millstream_auth::sigv4::{Moment, Payload, Signer, SigningCredentials};
 use millstream_core::{Clock, SystemClock, SystemRand};
 use millstream_wire::{Codec, Decode, Encode, ErrorBody, decode_output, encode_body};
 
@@ -98,6 +99,17 @@ impl fmt::Debug for Client {
     }
 }
 
+/// How an endpoint answers.
+#[derive(Debug)]
+pub struct Probe {
+    /// From the request to the head of its answer, connecting included.
+    pub took: Duration,
+    /// How far the endpoint's clock is ahead of ours, where it tells the time.
+    pub server_ahead_seconds: Option<i64>,
+    /// What it said.
+    pub answer: Result<(), CallError>,
+}
+
 /// A whole answer.
 pub(crate) struct Answer {
     pub(crate) codec: Codec,
@@ -164,6 +176,37 @@ impl Client {
         self.call_bytes(operation, encode_body(self.0.codec, input)).await.map(drop)
     }
 
+    /// Asks for one stream's name, to learn how the endpoint answers: its clock, and how long it
+    /// took. An error of the service is an answer too.
+    pub async fn probe(&self) -> Result<Probe, CallError> {
+        let input = ListStreamsInput { limit: Some(1), ..Default::default() };
+        let operation = "ListStreams";
+        let request = self.request(operation, encode_body(self.0.codec, &input))?;
+        let asked = tokio::time::Instant::now();
+        let plain = |attempt| match attempt {
+            Attempt::Call(error) => error,
+            Attempt::Stale => self.broken(operation, "it was closed"),
+        };
+        let mut taken =
+            self.0.pool.take().await.map_err(|error| plain(self.transport(operation, error)))?;
+        let sent = tokio::time::timeout(self.0.timeout, taken.connection.send(request)).await;
+        let response = sent
+            .map_err(|_| self.timed_out(operation))?
+            .map_err(|error| plain(self.transport(operation, error)))?;
+        let took = asked.elapsed();
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let server_date = date.and_then(Moment::parse_http_date);
+        let answer = self.answer(operation, response).await.map(drop);
+        Ok(Probe {
+            took,
+            server_ahead_seconds: server_date.map(|date| {
+                let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
+                signed(date.seconds()) - signed(self.0.clock.now().seconds())
+            }),
+            answer,
+        })
+    }
+
     /// As [`Client::call`], with a body that is already encoded.
     pub(crate) async fn call_bytes(
         &self,
@@ -176,13 +219,7 @@ impl Client {
             attempt += 1;
             let timeout = self.0.timeout;
             let tried = tokio::time::timeout(timeout, self.attempt(operation, body.clone())).await;
-            let outcome = tried.unwrap_or_else(|_| {
-                let operation = operation.to_owned();
-                Err(Attempt::Call(CallError::TimedOut {
-                    operation,
-                    timeout_ms: timeout.as_millis(),
-                }))
-            });
+            let outcome = tried.unwrap_or_else(|_| Err(Attempt::Call(self.timed_out(operation))));
             match outcome {
                 Ok(answer) => return Ok(answer),
                 // The server closed an idle connection just as we took it: nothing was sent, so
@@ -231,10 +268,7 @@ impl Client {
         let mut connection = connecting.map_err(|error| plain(self.transport(operation, error)))?;
         let sent = tokio::time::timeout(self.0.timeout, connection.send(request)).await;
         let response = sent
-            .map_err(|_| CallError::TimedOut {
-                operation: operation.to_owned(),
-                timeout_ms: self.0.timeout.as_millis(),
-            })?
+            .map_err(|_| self.timed_out(operation))?
             .map_err(|error| plain(self.transport(operation, error)))?;
         if response.status().is_success() {
             return Ok((connection, response));
@@ -307,6 +341,12 @@ impl Client {
         }
     }
 
+    fn timed_out(&self, operation: &str) -> CallError {
+        let timeout_ms = self.0.timeout.as_millis();
+        CallError::TimedOut { operation: operation.to_owned(), timeout_ms }
+    }
+
+    #[allow(clippy::unused_self)] // Reads as the others.
     fn broken(&self, operation: &str, reason: &str) -> CallError {
         CallError::Broken { operation: operation.to_owned(), reason: reason.to_owned() }
     }

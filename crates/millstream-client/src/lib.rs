@@ -17,7 +17,7 @@ mod pool;
 mod subscription;
 mod tls;
 
-pub use client::{Client, ClientSettings};
+pub use client::{Client, ClientSettings, Probe};
 pub use credentials::{
     Credentials, CredentialsError, Process, Surroundings, find_endpoint, find_region,
 };
