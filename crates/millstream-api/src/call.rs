@@ -33,8 +33,8 @@ pub struct Call {
 
 impl Call {
     /// The input, or the reply that says what is wrong with it.
-    pub(crate) fn decode<T: Decode>(&self, body: Bytes) -> Result<T, Reply> {
-        let input = decode_input(self.codec, &body);
+    pub(crate) fn decode<T: Decode>(&self, body: &Bytes) -> Result<T, Reply> {
+        let input = decode_input(self.codec, body);
         input.map_err(|error| Reply::Error(WireError::from(error)))
     }
 }

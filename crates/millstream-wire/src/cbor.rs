@@ -155,20 +155,16 @@ impl<'a> Reader<'a> {
 
     /// Takes a byte string: a slice of the body, unless it comes in chunks.
     pub(crate) fn blob(&mut self) -> Result<Bytes, DecodeError> {
-        match self.head()?.argument {
-            Some(length) => {
-                let start = self.at;
-                self.take(length)?;
-                Ok(self.body.slice(start..self.at))
-            }
-            None => {
-                let mut bytes = Vec::new();
-                while let Some(chunk) = self.chunk(2)? {
-                    bytes.extend_from_slice(chunk);
-                }
-                Ok(bytes.into())
-            }
+        if let Some(length) = self.head()?.argument {
+            let start = self.at;
+            self.take(length)?;
+            return Ok(self.body.slice(start..self.at));
         }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk(2)? {
+            bytes.extend_from_slice(chunk);
+        }
+        Ok(bytes.into())
     }
 
     /// The next chunk of an indefinite string; `None` at its break.

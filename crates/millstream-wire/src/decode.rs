@@ -33,7 +33,7 @@ pub trait Decode: Sized {
 ///
 /// Cost: linear in the body; one allocation for all blobs of a JSON body, none for CBOR's.
 pub fn decode_input<T: Decode>(codec: Codec, body: &Bytes) -> Result<T, InputError> {
-    let mut decoder = Decoder::new(codec, body, true)?;
+    let mut decoder = Decoder::new(codec, body, true);
     let value = T::decode(&mut decoder)?;
     decoder.end()?;
     match decoder.violations.into_sentence() {
@@ -45,7 +45,7 @@ pub fn decode_input<T: Decode>(codec: Codec, body: &Bytes) -> Result<T, InputErr
 /// Decodes an answer or an event: types must fit, constraints are not looked at (models misstate
 /// outputs), what is missing has its default.
 pub fn decode_output<T: Decode>(codec: Codec, body: &Bytes) -> Result<T, DecodeError> {
-    let mut decoder = Decoder::new(codec, body, false)?;
+    let mut decoder = Decoder::new(codec, body, false);
     let value = T::decode(&mut decoder)?;
     decoder.end()?;
     Ok(value)
@@ -139,12 +139,12 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(codec: Codec, body: &'a Bytes, is_strict: bool) -> Result<Self, DecodeError> {
+    fn new(codec: Codec, body: &'a Bytes, is_strict: bool) -> Self {
         let format = match codec {
             Codec::Json11 | Codec::Json10 => Format::Json(json::Reader::new(body)),
             Codec::Cbor11 => Format::Cbor(cbor::Reader::new(body)),
         };
-        Ok(Self {
+        Self {
             format,
             is_strict,
             depth_left: DEPTH_MAX,
@@ -153,7 +153,7 @@ impl<'a> Decoder<'a> {
             arena: BytesMut::new(),
             body_bytes: body.len(),
             unknown: None,
-        })
+        }
     }
 
     fn end(&mut self) -> Result<(), DecodeError> {

@@ -120,15 +120,15 @@ impl Encoder {
         if argument < 24 {
             self.out.push(major | argument.to_le_bytes()[0]);
         } else if let Ok(value) = u8::try_from(argument) {
-            self.out.extend([major | 24, value]);
+            self.out.extend([major | 0x18, value]);
         } else if let Ok(value) = u16::try_from(argument) {
-            self.out.push(major | 25);
+            self.out.push(major | 0x19);
             self.out.extend(value.to_be_bytes());
         } else if let Ok(value) = u32::try_from(argument) {
-            self.out.push(major | 26);
+            self.out.push(major | 0x1a);
             self.out.extend(value.to_be_bytes());
         } else {
-            self.out.push(major | 27);
+            self.out.push(major | 0x1b);
             self.out.extend(argument.to_be_bytes());
         }
     }

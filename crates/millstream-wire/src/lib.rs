@@ -9,6 +9,7 @@
 
 mod cbor;
 mod codec;
+mod cut;
 mod decode;
 mod encode;
 mod error;

@@ -3,6 +3,7 @@
 //! Owns the tables' form and the one judgement on a single value; collecting what was judged is
 //! `violation`'s business.
 
+use std::fmt::Write;
 use std::sync::OnceLock;
 
 use regex::Regex;
@@ -22,7 +23,7 @@ impl Structure {
     pub fn describe(&self, out: &mut String) {
         let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         let hash = self.name.bytes().fold(0x811c_9dc5, mix);
-        out.push_str(&format!("{}@{hash:x}", self.name));
+        let _ = write!(out, "{}@{hash:x}", self.name);
     }
 }
 

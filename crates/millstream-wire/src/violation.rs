@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use crate::cut::cut;
 use crate::rule::{Member, Rule};
 
 /// Violations told in one sentence (observed).
@@ -80,8 +81,7 @@ impl Violations {
         match value {
             None => sentence.push_str("null"),
             Some(value) => {
-                let end = value.floor_char_boundary(VALUE_BYTES_MAX);
-                sentence.extend(["'", &value[..end], "'"]);
+                sentence.extend(["'", cut(value, VALUE_BYTES_MAX), "'"]);
             }
         }
         sentence.push_str(" at '");
@@ -135,8 +135,7 @@ fn write_path(out: &mut String, path: &[Step]) {
                 let _ = write!(out, "{}.member", u64::from(*index) + 1);
             }
             Step::Entry { key, .. } => {
-                let end = key.floor_char_boundary(VALUE_BYTES_MAX);
-                out.extend([&key[..end], ".member"]);
+                out.extend([cut(key, VALUE_BYTES_MAX), ".member"]);
             }
         }
     }

@@ -19,7 +19,7 @@ fn cbor(body: impl Into<Bytes>) -> Result<Sample, String> {
 
 /// A CBOR map of one member.
 fn cbor_of(name: &str, value: &[u8]) -> Bytes {
-    let mut body = vec![0xa1, 0x60 | u8::try_from(name.len()).unwrap()];
+    let mut body = vec![0xa1, 0x60 | u8::try_from(name.len()).expect("short")];
     body.extend_from_slice(name.as_bytes());
     body.extend_from_slice(value);
     body.into()

@@ -51,7 +51,7 @@ fn no_body_costs_more_than_a_few_times_its_size() {
         Bytes::from(format!("{head}{}{tail}", item.repeat(BODY / item.len())))
     };
     let cbor = |name: &str, head: &[u8], item: u8| {
-        let mut body = vec![0xbf, 0x60 | u8::try_from(name.len()).unwrap()];
+        let mut body = vec![0xbf, 0x60 | u8::try_from(name.len()).expect("short")];
         body.extend_from_slice(name.as_bytes());
         body.extend_from_slice(head);
         body.resize(BODY, item);

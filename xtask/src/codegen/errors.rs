@@ -79,48 +79,52 @@ fn variants(model: &Model, errors: &[String]) -> BTreeMap<String, Variant> {
     variants
 }
 
-fn error_enum(model: &Model, name: &str, doc: &str, errors: &[String]) -> String {
-    let (mut declared, mut codes, mut messages, mut statuses, mut parses, mut wires) =
-        (String::new(), String::new(), String::new(), String::new(), String::new(), String::new());
-    for (variant, Variant { code, status, carries }) in variants(model, errors) {
-        let code = literal(&code);
-        codes.push_str(&format!("Self::{variant}(_) => {code},"));
-        statuses.push_str(&format!("Self::{variant}(_) => {status},"));
-        match carries {
-            None => {
-                declared.push_str(&format!(
-                    "/// {}, with its text.\n{variant}(String),\n",
-                    bare(&code)
-                ));
-                messages.push_str(&format!("Self::{variant}(message) => message,"));
-                parses.push_str(&format!("{code} => Some(Self::{variant}(message)),"));
-            }
-            Some(shape) => {
-                declared.push_str(&format!(
-                    "/// {}, with what it carries.\n{variant}({shape}),\n",
-                    bare(&code)
-                ));
-                let (text, set) = message_of(model, &shape);
-                let error = if text.contains("error.") { "error" } else { "_" };
-                messages.push_str(&format!("Self::{variant}({error}) => {text},"));
-                parses.push_str(&format!(
-                    "{code} => Some(Self::{variant}({shape} {{ {set} ..Default::default() }})),"
-                ));
-                let members: String = model
-                    .extra_members(&shape)
-                    .iter()
-                    .map(|member| {
-                        format!(
-                            ".with({}, error.{}.clone())",
-                            literal(&member.name),
-                            snake(&member.name)
-                        )
-                    })
-                    .collect();
-                wires.push_str(&format!("Self::{variant}(error) => wire{members},"));
-            }
+/// The parts of an enum's text, one line a variant in each.
+#[derive(Default)]
+struct Parts {
+    declared: String,
+    codes: String,
+    messages: String,
+    statuses: String,
+    parses: String,
+    /// Only variants that carry more than a text.
+    wires: String,
+}
+
+impl Parts {
+    fn add(&mut self, model: &Model, name: &str, variant: &Variant) {
+        let code = literal(&variant.code);
+        self.codes.push_str(&format!("Self::{name}(_) => {code},"));
+        self.statuses.push_str(&format!("Self::{name}(_) => {},", variant.status));
+        let Some(shape) = &variant.carries else {
+            let doc = format!("/// `{}`, with its text.\n", variant.code);
+            self.declared.push_str(&format!("{doc}{name}(String),\n"));
+            self.messages.push_str(&format!("Self::{name}(message) => message,"));
+            self.parses.push_str(&format!("{code} => Some(Self::{name}(message)),"));
+            return;
+        };
+        let doc = format!("/// `{}`, with what it carries.\n", variant.code);
+        self.declared.push_str(&format!("{doc}{name}({shape}),\n"));
+        let (text, set) = message_of(model, shape);
+        let error = if text.contains("error.") { "error" } else { "_" };
+        self.messages.push_str(&format!("Self::{name}({error}) => {text},"));
+        let made = format!("{shape} {{ {set} ..Default::default() }}");
+        self.parses.push_str(&format!("{code} => Some(Self::{name}({made})),"));
+        let mut members = String::new();
+        for member in model.extra_members(shape) {
+            let (text, field) = (literal(&member.name), snake(&member.name));
+            members.push_str(&format!(".with({text}, error.{field}.clone())"));
         }
+        self.wires.push_str(&format!("Self::{name}(error) => wire{members},"));
     }
+}
+
+fn error_enum(model: &Model, name: &str, doc: &str, errors: &[String]) -> String {
+    let mut parts = Parts::default();
+    for (variant_name, variant) in variants(model, errors) {
+        parts.add(model, &variant_name, &variant);
+    }
+    let Parts { declared, codes, messages, statuses, parses, wires } = parts;
     let to_wire = if wires.is_empty() {
         String::new()
     } else {
@@ -152,10 +156,6 @@ fn error_enum(model: &Model, name: &str, doc: &str, errors: &[String]) -> String
              fn from(error: {name}) -> Self {{ error.to_wire() }}\n\
          }}\n\n"
     )
-}
-
-fn bare(literal: &str) -> String {
-    format!("`{}`", literal.trim_matches('"'))
 }
 
 /// How a carried structure gives its text, and how it is given one.

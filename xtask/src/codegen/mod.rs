@@ -3,6 +3,8 @@
 //! Owns the list of services and what is written for each. Invariant: the output is a function of
 //! the models alone, so that `--check` can say whether what is committed is fresh.
 
+#![allow(clippy::format_push_string, clippy::format_collect)] // Reads like what it writes.
+
 mod errors;
 mod model;
 mod names;

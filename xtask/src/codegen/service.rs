@@ -14,7 +14,7 @@ pub(super) fn write(model: &Model) -> String {
     }
     // REST and query bind inputs to paths, headers and forms: their dispatch comes with them.
     let is_bodied = matches!(model.meta("protocol"), "json" | "smithy-rpc-v2-cbor");
-    let dispatch = if is_bodied { dispatch(model, &name, &arms) } else { String::new() };
+    let dispatch = if is_bodied { dispatch(&name, &arms) } else { String::new() };
     let imports = if is_bodied {
         "use std::sync::Arc;\n\n\
          use bytes::Bytes;\nuse futures_util::future::BoxFuture;\n\n\
@@ -52,7 +52,8 @@ fn arm(model: &Model, operation: &Operation, index: usize) -> String {
     let method = snake(&operation.name);
     let (read, argument) = match &operation.input {
         Some(_) => (
-            "let input = match call.decode(body) { Ok(input) => input, Err(reply) => return reply };",
+            "let input = match call.decode(&body) { Ok(input) => input, Err(reply) => return reply };\n\
+             drop(body);",
             ", input",
         ),
         None => ("drop(body);", ""),
@@ -75,7 +76,7 @@ fn arm(model: &Model, operation: &Operation, index: usize) -> String {
     )
 }
 
-fn dispatch(model: &Model, name: &str, arms: &str) -> String {
+fn dispatch(name: &str, arms: &str) -> String {
     format!(
         "/// [`{name}`] behind [`Service`]: decodes, calls, encodes.\n\
          #[derive(Debug)]\n\
@@ -83,10 +84,12 @@ fn dispatch(model: &Model, name: &str, arms: &str) -> String {
          impl<T: {name}> Service for {name}Service<T> {{\n\
              fn model(&self) -> &'static ServiceModel {{ &SERVICE }}\n\n\
              fn call(&self, call: Call, body: Bytes) -> BoxFuture<'static, Reply> {{\n\
+                 if call.operation.service.id != SERVICE.id {{\n\
+                     return Box::pin(std::future::ready(Reply::unknown_operation()));\n\
+                 }}\n\
                  let service = Arc::clone(&self.0);\n\
                  match call.operation.index {{ {arms} _ => Box::pin(std::future::ready(Reply::unknown_operation())) }}\n\
              }}\n\
          }}\n",
     )
-    .replace("{model}", model.id)
 }

@@ -9,6 +9,7 @@ use millstream_core::Timestamp;
 use super::{
     DecodeError, Decoder, Format, Kind, LIST_UNEXPECTED, MAP_UNEXPECTED, mismatch, read, size,
 };
+use crate::cut::cut;
 use crate::number::Number;
 use crate::rule::Rule;
 use crate::violation::{self, Step};
@@ -250,23 +251,23 @@ fn class_of(kind: Kind) -> &'static str {
 #[cold]
 fn not_base64(bytes: &[u8]) -> DecodeError {
     let text = String::from_utf8_lossy(bytes);
-    let why = if bytes.len() % 4 != 0 {
+    let why = if bytes.len().is_multiple_of(4) {
+        let padding = bytes.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+        let is_wrong = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/'));
+        match cut(&text, text.len() - padding).chars().find(is_wrong) {
+            Some(wrong) => format!("Invalid Base64 character: '{wrong}'"),
+            None => "Invalid last non-pad Base64 character dectected".to_owned(),
+        }
+    } else {
         format!(
             "Base64 encoded length is expected a multiple of 4 bytes but found: {}",
             bytes.len()
         )
-    } else {
-        let padding = bytes.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-        let is_wrong = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/'));
-        match text[..text.floor_char_boundary(text.len() - padding)].chars().find(is_wrong) {
-            Some(wrong) => format!("Invalid Base64 character: '{wrong}'"),
-            None => "Invalid last non-pad Base64 character dectected".to_owned(),
-        }
     };
     mismatch(format!("'{}' can not be converted to a Blob: {why}", shortened(&text)))
 }
 
 /// A value as it may stand in a sentence: ours, so that an answer stays small.
 fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(4_096)]
+    cut(text, 4_096)
 }

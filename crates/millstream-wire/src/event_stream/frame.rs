@@ -2,6 +2,8 @@
 
 use bytes::{Buf, Bytes};
 
+use crate::cut::cut;
+
 /// Bytes before the headers: two lengths and their checksum.
 pub(super) const PRELUDE_BYTES: usize = 12;
 /// Bytes after the payload: the frame's checksum.
@@ -116,7 +118,7 @@ pub(super) fn begin(payload_bytes: usize, headers: &[(String, HeaderValue)]) -> 
     let mut bytes = Vec::with_capacity(FRAME_BYTES_MIN + 160 + payload_bytes);
     bytes.extend([0; PRELUDE_BYTES]);
     for (name, value) in headers {
-        let name = &name[..name.floor_char_boundary(usize::from(u8::MAX))];
+        let name = cut(name, usize::from(u8::MAX));
         bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
         bytes.extend_from_slice(name.as_bytes());
         value.encode(&mut bytes);
@@ -151,8 +153,7 @@ impl HeaderValue {
                 counted(out, 6, &value[..value.len().min(usize::from(u16::MAX))]);
             }
             Self::Text(value) => {
-                let end = value.floor_char_boundary(usize::from(u16::MAX));
-                counted(out, 7, &value.as_bytes()[..end]);
+                counted(out, 7, cut(value, usize::from(u16::MAX)).as_bytes());
             }
             Self::Timestamp(value) => tagged(out, 8, &value.to_be_bytes()),
             Self::Uuid(value) => tagged(out, 9, value),

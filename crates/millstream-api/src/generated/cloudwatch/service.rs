@@ -353,373 +353,422 @@ impl<T: CloudWatch> Service for CloudWatchService<T> {
     }
 
     fn call(&self, call: Call, body: Bytes) -> BoxFuture<'static, Reply> {
+        if call.operation.service.id != SERVICE.id {
+            return Box::pin(std::future::ready(Reply::unknown_operation()));
+        }
         let service = Arc::clone(&self.0);
         match call.operation.index {
             0 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_alarm_mute_rule(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             1 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_alarms(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             2 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_anomaly_detector(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             3 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_dashboards(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             4 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_insight_rules(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             5 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_metric_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             6 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_alarm_contributors(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             7 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_alarm_history(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             8 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_alarms(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             9 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_alarms_for_metric(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             10 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_anomaly_detectors(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             11 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_insight_rules(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             12 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.disable_alarm_actions(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             13 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.disable_insight_rules(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             14 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.enable_alarm_actions(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             15 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.enable_insight_rules(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             16 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_alarm_mute_rule(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             17 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_dashboard(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             18 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_insight_rule_report(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             19 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_metric_data(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             20 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_metric_statistics(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             21 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_metric_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             22 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_metric_widget_image(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             23 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_o_tel_enrichment(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             24 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_alarm_mute_rules(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             25 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_dashboards(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             26 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_managed_insight_rules(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             27 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_metric_streams(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             28 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_metrics(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             29 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_tags_for_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             30 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_alarm_mute_rule(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             31 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_anomaly_detector(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             32 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_composite_alarm(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             33 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_dashboard(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             34 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_insight_rule(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             35 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_managed_insight_rules(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             36 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_metric_alarm(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             37 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_metric_data(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             38 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_metric_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             39 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.set_alarm_state(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             40 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.start_metric_streams(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             41 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.start_o_tel_enrichment(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             42 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.stop_metric_streams(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             43 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.stop_o_tel_enrichment(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             44 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.tag_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             45 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.untag_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),

@@ -461,461 +461,521 @@ impl<T: DynamoDb> Service for DynamoDbService<T> {
     }
 
     fn call(&self, call: Call, body: Bytes) -> BoxFuture<'static, Reply> {
+        if call.operation.service.id != SERVICE.id {
+            return Box::pin(std::future::ready(Reply::unknown_operation()));
+        }
         let service = Arc::clone(&self.0);
         match call.operation.index {
             0 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.batch_execute_statement(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             1 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.batch_get_item(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             2 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.batch_write_item(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             3 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.create_backup(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             4 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.create_global_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             5 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.create_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             6 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_backup(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             7 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_item(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             8 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_resource_policy(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             9 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             10 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_backup(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             11 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_continuous_backups(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             12 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_contributor_insights(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             13 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_endpoints(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             14 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_export(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             15 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_global_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             16 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_global_table_settings(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             17 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_import(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             18 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_kinesis_streaming_destination(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             19 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_limits(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             20 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             21 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_table_replica_auto_scaling(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             22 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_time_to_live(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             23 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.disable_kinesis_streaming_destination(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             24 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.enable_kinesis_streaming_destination(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             25 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.execute_statement(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             26 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.execute_transaction(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             27 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.export_table_to_point_in_time(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             28 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_item(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             29 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_resource_policy(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             30 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.import_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             31 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_backups(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             32 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_contributor_insights(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             33 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_exports(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             34 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_global_tables(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             35 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_imports(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             36 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_tables(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             37 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_tags_of_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             38 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_item(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             39 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_resource_policy(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             40 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.query(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             41 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.restore_table_from_backup(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             42 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.restore_table_to_point_in_time(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             43 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.scan(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             44 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.tag_resource(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             45 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.transact_get_items(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             46 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.transact_write_items(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             47 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.untag_resource(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             48 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_continuous_backups(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             49 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_contributor_insights(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             50 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_global_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             51 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_global_table_settings(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             52 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_item(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             53 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_kinesis_streaming_destination(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             54 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_table(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             55 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_table_replica_auto_scaling(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             56 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_time_to_live(&call, input).await;
                 Reply::body(call.codec, answer)
             }),

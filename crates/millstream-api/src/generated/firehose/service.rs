@@ -119,101 +119,116 @@ impl<T: Firehose> Service for FirehoseService<T> {
     }
 
     fn call(&self, call: Call, body: Bytes) -> BoxFuture<'static, Reply> {
+        if call.operation.service.id != SERVICE.id {
+            return Box::pin(std::future::ready(Reply::unknown_operation()));
+        }
         let service = Arc::clone(&self.0);
         match call.operation.index {
             0 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.create_delivery_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             1 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_delivery_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             2 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_delivery_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             3 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_delivery_streams(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             4 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_tags_for_delivery_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             5 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_record(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             6 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_record_batch(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             7 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.start_delivery_stream_encryption(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             8 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.stop_delivery_stream_encryption(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             9 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.tag_delivery_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             10 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.untag_delivery_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             11 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_destination(&call, input).await;
                 Reply::body(call.codec, answer)
             }),

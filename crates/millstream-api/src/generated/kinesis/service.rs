@@ -304,317 +304,359 @@ impl<T: Kinesis> Service for KinesisService<T> {
     }
 
     fn call(&self, call: Call, body: Bytes) -> BoxFuture<'static, Reply> {
+        if call.operation.service.id != SERVICE.id {
+            return Box::pin(std::future::ready(Reply::unknown_operation()));
+        }
         let service = Arc::clone(&self.0);
         match call.operation.index {
             0 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.add_tags_to_stream(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             1 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.create_stream(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             2 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.decrease_stream_retention_period(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             3 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_resource_policy(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             4 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_stream(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             5 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.deregister_stream_consumer(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             6 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_account_settings(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             7 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_limits(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             8 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             9 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_stream_consumer(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             10 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_stream_summary(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             11 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.disable_enhanced_monitoring(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             12 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.enable_enhanced_monitoring(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             13 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_records(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             14 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_resource_policy(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             15 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.get_shard_iterator(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             16 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.increase_stream_retention_period(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             17 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_shards(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             18 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_stream_consumers(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             19 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_streams(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             20 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_tags_for_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             21 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_tags_for_stream(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             22 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.merge_shards(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             23 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_record(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             24 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_records(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             25 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.put_resource_policy(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             26 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.register_stream_consumer(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             27 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.remove_tags_from_stream(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             28 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.split_shard(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             29 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.start_stream_encryption(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             30 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.stop_stream_encryption(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             31 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.subscribe_to_shard(&call, input).await;
                 Reply::events(call.codec, answer.map(|output| output.event_stream))
             }),
             32 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.tag_resource(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             33 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.untag_resource(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             34 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_account_settings(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             35 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_max_record_size(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             36 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_shard_count(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             37 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_stream_mode(&call, input).await;
                 Reply::empty(call.codec, answer)
             }),
             38 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_stream_warm_throughput(&call, input).await;
                 Reply::body(call.codec, answer)
             }),

@@ -199,168 +199,191 @@ impl<T: KinesisAnalytics> Service for KinesisAnalyticsService<T> {
     }
 
     fn call(&self, call: Call, body: Bytes) -> BoxFuture<'static, Reply> {
+        if call.operation.service.id != SERVICE.id {
+            return Box::pin(std::future::ready(Reply::unknown_operation()));
+        }
         let service = Arc::clone(&self.0);
         match call.operation.index {
             0 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.add_application_cloud_watch_logging_option(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             1 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.add_application_input(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             2 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer =
                     service.add_application_input_processing_configuration(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             3 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.add_application_output(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             4 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.add_application_reference_data_source(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             5 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.create_application(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             6 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_application(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             7 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer =
                     service.delete_application_cloud_watch_logging_option(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             8 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer =
                     service.delete_application_input_processing_configuration(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             9 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_application_output(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             10 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.delete_application_reference_data_source(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             11 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.describe_application(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             12 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.discover_input_schema(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             13 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_applications(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             14 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.list_tags_for_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             15 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.start_application(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             16 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.stop_application(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             17 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.tag_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             18 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.untag_resource(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
             19 => Box::pin(async move {
-                let input = match call.decode(body) {
+                let input = match call.decode(&body) {
                     Ok(input) => input,
                     Err(reply) => return reply,
                 };
+                drop(body);
                 let answer = service.update_application(&call, input).await;
                 Reply::body(call.codec, answer)
             }),
