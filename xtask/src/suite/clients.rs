@@ -1,0 +1,185 @@
+//! The conformance suites: how each is built, and run against a fresh server of ours.
+
+use std::path::{Path, PathBuf};
+
+use super::Plan;
+use super::process::{Step, Tally};
+use super::server::Server;
+
+/// A program that judges a server, ready to run.
+struct Judge {
+    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
+    folder: PathBuf,
+}
+
+/// Builds the suites of a part and runs each against a server of its own.
+pub(crate) fn run(plan: &Plan, part: &str) -> Result<Tally, String> {
+    let folder =
+        plan.root.join("conformance").join(if part == "durability" { "python" } else { part });
+    let judges = match part {
+        "python" => python(plan, &folder)?,
+        "javascript" => javascript(&folder)?,
+        "java" => java(plan, &folder)?,
+        "go" => go(plan, &folder)?,
+        "rust" => rust(plan, &folder)?,
+        "durability" => return durability(plan, &folder),
+        _ => return Err("no such part".to_owned()),
+    };
+    let mut tally = Tally::default();
+    for judge in judges {
+        tally += session(plan, &judge)?;
+    }
+    Ok(tally)
+}
+
+/// One suite against one server.
+fn session(plan: &Plan, judge: &Judge) -> Result<Tally, String> {
+    println!("  {}", judge.name);
+    let mut step = Step::new(judge.name, &judge.program)
+        .arguments(&judge.arguments)
+        .in_folder(&judge.folder)
+        .environment("MILLSTREAM_RESULTS", plan.results())
+        .environment("PYTHONDONTWRITEBYTECODE", "1")
+        .environment("AWS_EC2_METADATA_DISABLED", "true");
+    if let Some(endpoint) = &plan.endpoint {
+        return step.environment("MILLSTREAM_ENDPOINT", endpoint).count();
+    }
+    let mut server = Server::start(&plan.binary(), &plan.workshop().join("server"))?;
+    step = step
+        .environment("MILLSTREAM_ENDPOINT", server.endpoint())
+        .environment("MILLSTREAM_TLS_ENDPOINT", server.tls_endpoint())
+        .environment("MILLSTREAM_CA_FILE", server.authority())
+        // Node.js reads it when it starts, and trusts it besides its own.
+        .environment("NODE_EXTRA_CA_CERTS", server.authority());
+    let tally = step.count()?;
+    server.is_sound()?;
+    Ok(tally)
+}
+
+/// A virtual environment with what is pinned, made anew when the pins change.
+#[allow(clippy::disallowed_methods)] // A task, not the product.
+fn environment(plan: &Plan, folder: &Path) -> Result<PathBuf, String> {
+    let place = plan.workshop().join("python");
+    let program = place.join("bin/python");
+    let wanted = crate::tidy::read(&folder.join("requirements.txt"))?;
+    let stamp = place.join("installed.txt");
+    if crate::tidy::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(program);
+    }
+    let _ = std::fs::remove_dir_all(&place);
+    Step::new("venv", "python3").arguments(&["-m", "venv"]).arguments(&[&place]).must()?;
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        "requirements.txt",
+    ];
+    Step::new("pip install", &program).in_folder(folder).arguments(&install).must()?;
+    std::fs::write(&stamp, wanted).map_err(|error| error.to_string())?;
+    Ok(program)
+}
+
+fn python(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
+    let program = environment(plan, folder)?;
+    let judge = |name, arguments: &[&str]| Judge {
+        name,
+        program: program.clone(),
+        arguments: arguments.iter().map(ToString::to_string).collect(),
+        folder: folder.to_path_buf(),
+    };
+    Ok(vec![
+        judge("boto3", &["sdk.py"]),
+        judge("AWS CLI", &["cli.py"]),
+        judge("bare wire", &["-m", "wire"]),
+    ])
+}
+
+fn javascript(folder: &Path) -> Result<Vec<Judge>, String> {
+    Step::new("npm ci", "npm")
+        .in_folder(folder)
+        .arguments(&["ci", "--no-audit", "--no-fund"])
+        .must()?;
+    Ok(vec![Judge {
+        name: "AWS SDK for JavaScript v3",
+        program: "node".into(),
+        arguments: vec!["--no-warnings".into(), "src/suite.mjs".into()],
+        folder: folder.to_path_buf(),
+    }])
+}
+
+fn java(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
+    let output = plan.workshop().join("java");
+    let libraries = plan.workshop().join("java.classpath");
+    Step::new("mvn compile", "mvn")
+        .in_folder(folder)
+        .arguments(&["--quiet", "--batch-mode", "compile", "dependency:build-classpath"])
+        .arguments(&[
+            format!("-Doutput={}", output.display()),
+            format!("-Dmdep.outputFile={}", libraries.display()),
+        ])
+        .must()?;
+    let libraries = crate::tidy::read(&libraries)?;
+    let classes = format!("{}:{}", output.join("classes").display(), libraries.trim());
+    let judge = |name, is_cbor: bool| Judge {
+        name,
+        program: "java".into(),
+        arguments: vec![
+            format!("-Daws.cborEnabled={is_cbor}"),
+            "-cp".into(),
+            classes.clone(),
+            "conformance.Main".into(),
+        ],
+        folder: folder.to_path_buf(),
+    };
+    Ok(vec![judge("AWS SDK for Java v2, CBOR", true), judge("AWS SDK for Java v2, JSON", false)])
+}
+
+fn go(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
+    let program = plan.workshop().join("go-suite");
+    Step::new("go build", "go")
+        .in_folder(folder)
+        .arguments(&["build", "-o"])
+        .arguments(&[&program])
+        .arguments(&["."])
+        .must()?;
+    Ok(vec![Judge {
+        name: "AWS SDK for Go v2",
+        program,
+        arguments: Vec::new(),
+        folder: folder.to_path_buf(),
+    }])
+}
+
+fn rust(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
+    let target = plan.workshop().join("rust");
+    Step::new("cargo build", "cargo")
+        .in_folder(folder)
+        .environment("CARGO_TARGET_DIR", &target)
+        .arguments(&["build", "--locked", "--quiet"])
+        .minutes(15)
+        .must()?;
+    Ok(vec![Judge {
+        name: "AWS SDK for Rust",
+        program: target.join("debug/millstream-conformance"),
+        arguments: Vec::new(),
+        folder: folder.to_path_buf(),
+    }])
+}
+
+/// Starts and kills its servers itself.
+fn durability(plan: &Plan, folder: &Path) -> Result<Tally, String> {
+    let program = environment(plan, folder)?;
+    Step::new("durability", program)
+        .in_folder(folder)
+        .arguments(&["-m", "durability"])
+        .environment("MILLSTREAM_BINARY", plan.binary())
+        .environment("MILLSTREAM_WORKSHOP", plan.workshop().join("durability"))
+        .environment("PYTHONDONTWRITEBYTECODE", "1")
+        .minutes(20)
+        .count()
+}
