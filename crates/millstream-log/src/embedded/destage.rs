@@ -20,10 +20,11 @@ use super::state::{LiveSegment, Shared, lock};
 use super::stats::add;
 use super::wal::{Pool, PoolFailure, WalFile, create_file, prepare_file, wal_name};
 use crate::LogId;
-use crate::storage::is_no_space;
+use crate::storage::{FileKind, is_no_space};
 
 /// How much one entry of the cache's queue lets go at once.
 const CACHE_ENTRY_BYTES: usize = 1 << 20;
+const RESERVE_NAME: &str = "reserve";
 
 #[derive(Debug)]
 pub(super) struct Destager {
@@ -36,6 +37,7 @@ pub(super) struct Destager {
     segment_next: u64,
     /// The manifest names no segment from this number on.
     named_next: u64,
+    has_reserve: bool,
     /// What to let go of first when the cache is full: chunks of a log up to a position.
     cache: VecDeque<(LogId, u64)>,
 }
@@ -45,6 +47,7 @@ enum Work {
     Prepare(Option<WalFile>, u64),
     Destage,
     Retire,
+    Reserve,
 }
 
 impl Destager {
@@ -57,6 +60,7 @@ impl Destager {
             logs: manifest.logs,
             segment_next: manifest.segment_next,
             named_next: manifest.segment_next,
+            has_reserve: false,
             cache: VecDeque::new(),
         }
     }
@@ -71,7 +75,8 @@ impl Destager {
         let outcome = match work {
             Work::Prepare(blank, epoch) => self.prepare(blank, epoch),
             Work::Destage => self.destage(),
-            Work::Retire => self.store_manifest(self.checkpoint, self.logs.clone()),
+            Work::Reserve => self.make_reserve(),
+            Work::Retire => self.retire(),
         };
         match outcome {
             Ok(()) => Ok(true),
@@ -93,10 +98,15 @@ impl Destager {
         self.pool.with(|state| {
             let can_prepare = !state.blanks.is_empty() || state.file_count < files_max;
             (state.spares.is_empty() && can_prepare) || !state.full.is_empty()
-        }) || !lock(&self.shared.segments).dead.is_empty()
+        }) || !self.has_reserve
+            || !lock(&self.shared.segments).dead.is_empty()
     }
 
     fn find_work(&self) -> Option<Work> {
+        // First, for it may be what makes space for the rest.
+        if !lock(&self.shared.segments).dead.is_empty() {
+            return Some(Work::Retire);
+        }
         let files_max = self.shared.settings.wal_files_max;
         let found = self.pool.with(|state| {
             let can_prepare = !state.blanks.is_empty() || state.file_count < files_max;
@@ -106,8 +116,7 @@ impl Destager {
             }
             (!state.full.is_empty()).then_some(Work::Destage)
         });
-        let dead = || !lock(&self.shared.segments).dead.is_empty();
-        found.or_else(|| dead().then_some(Work::Retire))
+        found.or_else(|| (!self.has_reserve).then_some(Work::Reserve))
     }
 
     fn prepare(&self, blank: Option<WalFile>, epoch: u64) -> io::Result<()> {
@@ -219,8 +228,48 @@ impl Destager {
         }
     }
 
+    /// Makes the file that is given up when not even a manifest can be written any more.
+    fn make_reserve(&mut self) -> io::Result<()> {
+        let storage = &*self.shared.storage;
+        if storage.list()?.iter().any(|name| name == RESERVE_NAME) {
+            self.has_reserve = true;
+            return Ok(());
+        }
+        let file = storage.create(RESERVE_NAME, FileKind::Plain)?;
+        let filled = file
+            .write_at(0, &vec![0; self.shared.settings.reserve_bytes])
+            .and_then(|()| file.sync());
+        if let Err(error) = filled.and_then(|()| storage.sync_directory()) {
+            let _ = storage.remove(RESERVE_NAME);
+            return Err(error);
+        }
+        self.has_reserve = true;
+        Ok(())
+    }
+
+    /// Unlinks segments that no log needs, if need be with the space held in reserve: on a disk
+    /// that is full to the last byte this is the only way to space.
+    fn retire(&mut self) -> io::Result<()> {
+        match self.store_manifest(self.checkpoint, self.logs.clone()) {
+            Err(error) if is_no_space(&error) && self.has_reserve => {
+                self.shared.storage.remove(RESERVE_NAME)?;
+                self.has_reserve = false;
+                self.store_manifest(self.checkpoint, self.logs.clone())
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Commits to the segments that live now, then unlinks those that do not.
-    fn store_manifest(&mut self, checkpoint: u64, logs: Vec<LogSnapshot>) -> io::Result<()> {
+    fn store_manifest(&mut self, checkpoint: u64, mut logs: Vec<LogSnapshot>) -> io::Result<()> {
+        // A start may be ahead of what replay would give, since it only ever grows, and must be
+        // where a segment below it is about to go.
+        for snapshot in &mut logs {
+            if let Some(entry) = self.shared.log(snapshot.id) {
+                let start = entry.read().start;
+                snapshot.start = snapshot.start.max(start.min(snapshot.next));
+            }
+        }
         let (segments, dead) = {
             let mut held = lock(&self.shared.segments);
             let live = held.live.values().map(|live| live.entry).collect();

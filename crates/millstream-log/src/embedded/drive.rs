@@ -106,14 +106,9 @@ impl Threads {
     }
 }
 
-fn refusal(lane: &Lane, failure: PoolFailure) -> Refusal {
-    match failure {
-        PoolFailure::NoSpace => Refusal::NoSpace,
-        PoolFailure::Stopped => {
-            let reason = lane.shared.latch_reason();
-            Refusal::Stopped(reason.unwrap_or_else(|| "it was closed".to_owned()))
-        }
-    }
+fn stopped(lane: &Lane) -> Refusal {
+    let reason = lane.shared.latch_reason();
+    Refusal::Stopped(reason.unwrap_or_else(|| "it was closed".to_owned()))
 }
 
 fn run_lane(mut lane: Lane, receiver: mpsc::Receiver<Command>) {
@@ -130,7 +125,8 @@ fn run_lane(mut lane: Lane, receiver: mpsc::Receiver<Command>) {
         }
         let commit = match outcome {
             Ok(()) => lane.write(gathered.commands),
-            Err(failure) => refuse_all(gathered.commands, refusal(&lane, failure)),
+            Err(PoolFailure::NoSpace) => lane.refuse_for_space(gathered.commands),
+            Err(PoolFailure::Stopped) => refuse_all(gathered.commands, stopped(&lane)),
         };
         lane.publish(commit);
         if let Some(close) = close {
@@ -144,7 +140,10 @@ fn run_lane(mut lane: Lane, receiver: mpsc::Receiver<Command>) {
 
 /// Answers whoever asked to close.
 fn finish(lane: &mut Lane, close: Command, destaged: Result<(), PoolFailure>) {
-    let outcome = destaged.map_err(|failure| refusal(lane, failure));
+    let outcome = destaged.map_err(|failure| match failure {
+        PoolFailure::NoSpace => Refusal::NoSpace,
+        PoolFailure::Stopped => stopped(lane),
+    });
     let outcome = match lane.shared.latch_reason() {
         Some(reason) => Err(Refusal::Stopped(reason)),
         None => outcome,
@@ -231,7 +230,8 @@ async fn run_commit(
     }
     let commit = match outcome {
         Ok(()) => lane.write(gathered.commands),
-        Err(failure) => refuse_all(gathered.commands, refusal(lane, failure)),
+        Err(PoolFailure::NoSpace) => lane.refuse_for_space(gathered.commands),
+        Err(PoolFailure::Stopped) => refuse_all(gathered.commands, stopped(lane)),
     };
     if let Some(delay) = lane.shared.storage.sync_delay() {
         #[allow(clippy::disallowed_methods)] // Simulated time: the disk's own.

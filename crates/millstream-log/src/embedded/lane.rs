@@ -104,6 +104,8 @@ pub(super) struct Commit {
     effects: Vec<Effect>,
     answers: Vec<Answer>,
     refusal: Option<Refusal>,
+    /// Trims done although the rest was refused.
+    trims: Vec<Reply<(), SealError>>,
     /// Given back once the commit is over.
     room: Vec<OwnedSemaphorePermit>,
 }
@@ -219,6 +221,25 @@ impl Lane {
         commit
     }
 
+    /// Refuses for want of space all but trims, which are what makes space: they take effect in
+    /// memory, as they may since a crash is allowed to undo them, and last from the next manifest.
+    pub(super) fn refuse_for_space(&mut self, commands: Vec<Command>) -> Commit {
+        let mut commit = Commit { refusal: Some(Refusal::NoSpace), ..Commit::default() };
+        for command in commands {
+            match command {
+                Command::Trim { id, before, reply } if self.logs.contains_key(&id) => {
+                    let planned = self.logs.get_mut(&id).expect("just seen");
+                    planned.start = planned.start.max(before.0.min(planned.next));
+                    let entry = Arc::clone(&planned.entry);
+                    commit.effects.push(Effect::Trim(entry, planned.start));
+                    commit.trims.push(reply);
+                }
+                command => commit.answers.push(Answer::to(command)),
+            }
+        }
+        commit
+    }
+
     /// Makes a commit visible and answers everyone in it.
     pub(super) fn publish(&mut self, commit: Commit) {
         let mut touched: Vec<Arc<LogEntry>> = Vec::new();
@@ -259,6 +280,9 @@ impl Lane {
                 Some(refusal) => answer.refuse(refusal),
                 None => answer.give(),
             }
+        }
+        for trim in commit.trims {
+            Answer::Done(trim, Ok(())).give();
         }
         if released {
             self.pool.call();

@@ -425,18 +425,24 @@ fn load_segments(
             tracing::error!(note, "a segment is damaged");
             replay.report.damaged_segments.push(note);
         };
-        let (runs, flaw) = match storage.open(&name, FileKind::Plain) {
+        let (runs, is_whole) = match storage.open(&name, FileKind::Plain) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 note("the file is missing");
-                continue;
+                (Vec::new(), false)
             }
-            file => load_runs(&*file.map_err(failed)?, entry, shared.settings.index_interval_bytes)
-                .map_err(failed)?,
+            file => {
+                let interval = shared.settings.index_interval_bytes;
+                let file = file.map_err(failed)?;
+                let (runs, damage) = load_runs(&*file, entry, interval).map_err(failed)?;
+                if let Some(damage) = &damage {
+                    note(damage.flaw);
+                }
+                (runs, damage.is_none_or(|damage| damage.is_healed))
+            }
         };
-        if let Some(flaw) = flaw {
-            note(flaw);
-        }
-        let run_count = runs.len();
+        // A damaged segment is kept whatever becomes of its logs: it is evidence, and perhaps
+        // there is somebody who can read the rest of it.
+        let run_count = runs.len() + usize::from(!is_whole);
         lock(&shared.segments).live.insert(entry.number, LiveSegment { entry: *entry, run_count });
         for run in runs {
             let log = replay.logs.get(&run.log);
@@ -452,7 +458,7 @@ fn load_segments(
                 None => lock(&shared.segments).release(run.segment, 1),
             }
         }
-        if run_count == 0 && flaw.is_none() {
+        if run_count == 0 {
             let mut segments = lock(&shared.segments);
             segments.live.remove(&entry.number);
             segments.dead.push(entry.number);

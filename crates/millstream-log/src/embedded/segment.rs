@@ -177,18 +177,26 @@ pub(super) fn write_segment(
     Ok((SegmentEntry { number, chunk_bytes, file_bytes }, runs))
 }
 
+/// What is wrong with a segment.
+pub(super) struct Damage {
+    pub(super) flaw: Flaw,
+    /// All chunks were found all the same.
+    pub(super) is_healed: bool,
+}
+
 /// The runs of a segment, from its footer, or from its chunks where the footer is damaged.
-/// With them a note on what was damaged.
 pub(super) fn load_runs(
     file: &dyn StorageFile,
     entry: &SegmentEntry,
     index_interval_bytes: usize,
-) -> io::Result<(Vec<Run>, Option<Flaw>)> {
+) -> io::Result<(Vec<Run>, Option<Damage>)> {
     match read_footer(file, entry) {
         Ok(runs) => Ok((runs, None)),
         Err(FooterError::Io(error)) => Err(error),
         Err(FooterError::Flawed(flaw)) => {
-            Ok((scan_runs(file, entry, index_interval_bytes)?, Some(flaw)))
+            let runs = scan_runs(file, entry, index_interval_bytes)?;
+            let end = runs.last().map_or(SEGMENT_HEADER_BYTES as u64, Run::offset_end);
+            Ok((runs, Some(Damage { flaw, is_healed: end == entry.chunk_bytes })))
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub own_segment_bytes_min: usize,
     /// Bytes of a segment between two entries of its index.
     pub index_interval_bytes: usize,
+    /// Bytes held in reserve, so that on a full disk old records can still be forgotten.
+    pub reserve_bytes: usize,
     /// Segment files held open for reading.
     pub open_files_max: usize,
     /// Reads from disk under way at once.
@@ -53,6 +55,7 @@ impl Default for Settings {
             cache_bytes_max: 256 << 20,
             own_segment_bytes_min: 4 << 20,
             index_interval_bytes: 128 << 10,
+            reserve_bytes: 1 << 20,
             open_files_max: 256,
             disk_reads_max: 16,
         }

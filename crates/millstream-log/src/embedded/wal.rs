@@ -187,6 +187,10 @@ pub(super) fn create_file(
     number: u64,
     bytes: u64,
 ) -> io::Result<Arc<dyn StorageFile>> {
+    // Looked at first, so that a full disk is not filled and emptied again with every try.
+    if storage.free_bytes()? < bytes {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     let name = wal_name(number);
     let file = storage.create(&name, FileKind::Blocks)?;
     let filled = fill_with_zeros(&*file, bytes).and_then(|()| file.sync());

@@ -73,6 +73,7 @@ struct World {
     counters: SimCounters,
     faults: Faults,
     capacity_bytes: Option<u64>,
+    capacity_hidden: bool,
     sync_delay: Option<Duration>,
     /// Draws what part of an interrupted call took effect.
     dice: Dice,
@@ -99,6 +100,7 @@ enum NameChange {
 struct Faults {
     sync: Option<u64>,
     write: Option<u64>,
+    refusal: Option<u64>,
     read: Option<u64>,
     power: Option<u64>,
 }
@@ -185,6 +187,17 @@ impl SimDisk {
     /// The `nth` read from now fails with EIO, once.
     pub fn fail_read_in(&self, nth: u64) {
         lock(&self.world).faults.read = Some(nth);
+    }
+
+    /// The `nth` write from now finds no space, once, even where it overwrites: as on file
+    /// systems that copy on write.
+    pub fn refuse_write_in(&self, nth: u64) {
+        lock(&self.world).faults.refusal = Some(nth);
+    }
+
+    /// Whether `free_bytes` says that there is no end of space, as where quotas are at work.
+    pub fn hide_capacity(&self, hidden: bool) {
+        lock(&self.world).capacity_hidden = hidden;
     }
 
     /// The power goes during the `nth` changing call from now: it and all after it fail.
@@ -472,7 +485,8 @@ impl Storage for SimStorage {
     fn free_bytes(&self) -> io::Result<u64> {
         let world = lock(&self.world);
         world.admit(self.life)?;
-        Ok(world.capacity_bytes.map_or(u64::MAX, |all| all.saturating_sub(world.used_bytes())))
+        let told = world.capacity_bytes.filter(|_| !world.capacity_hidden);
+        Ok(told.map_or(u64::MAX, |all| all.saturating_sub(world.used_bytes())))
     }
 
     fn lock(&self) -> io::Result<StorageLock> {
@@ -519,11 +533,12 @@ impl StorageFile for SimFile {
         let power_goes = world.admit_change(self.life)?;
         world.counters.writes += 1;
         let fails = counted_down(&mut world.faults.write);
+        let refused = counted_down(&mut world.faults.refusal);
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let end = offset + bytes.len();
         let reach = world.reach(self.inode, end).max(offset);
         let mut written = &bytes[..reach - offset];
-        if power_goes || fails {
+        if power_goes || fails || refused {
             let part = world.dice.below(written.len() as u64 + 1);
             written = &written[..usize::try_from(part).unwrap_or(0)];
         }
@@ -531,7 +546,7 @@ impl StorageFile for SimFile {
         match (power_goes, fails) {
             (true, _) => Err(io::Error::other("the power went")),
             (_, true) => Err(eio()),
-            _ if reach < end => Err(io::ErrorKind::StorageFull.into()),
+            _ if reach < end || refused => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(()),
         }
     }

@@ -104,6 +104,11 @@ fn bytes_of_another_place_are_noticed() {
     let log_bytes = 4 * (48 + 4 + 48 + 4 + 13);
     let chunk = bytes[32..32 + log_bytes / 4].to_vec();
     bytes[32 + log_bytes..32 + log_bytes + log_bytes / 4].copy_from_slice(&chunk);
+    let other_log = world.fork();
+    other_log.disk.set_content(name, &bytes);
+    assert_eq!(harm(&other_log, "astray in another log"), (vec![2], false));
+    let mut bytes = world.disk.content(name).unwrap();
+    bytes[32 + log_bytes / 4..32 + log_bytes / 2].copy_from_slice(&chunk);
     world.disk.set_content(name, &bytes);
-    assert_eq!(harm(&world, "astray"), (vec![2], false));
+    assert_eq!(harm(&world, "astray in its own log"), (vec![1], false));
 }

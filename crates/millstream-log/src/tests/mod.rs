@@ -38,6 +38,7 @@ fn small() -> Settings {
         cache_bytes_max: 24 << 10,
         own_segment_bytes_min: 16 << 10,
         index_interval_bytes: 1_024,
+        reserve_bytes: 8 << 10,
         open_files_max: 2,
         ..Settings::default()
     }

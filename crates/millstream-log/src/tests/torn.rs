@@ -197,29 +197,75 @@ fn records_that_look_like_commits_are_records() {
 }
 
 #[test]
-fn buffered_commits_are_cut_at_the_first_gap() {
-    for seed in 0..60 {
+fn forged_commits_in_records_are_records() {
+    // Goal: whoever knows the format but not the store's salt cannot forge a commit.
+    // Method: a record whose blocks hold the header of a commit far ahead, which recovery would
+    // take for proof of damage.
+    for salt in [&[][..], &[0; 8]] {
+        let mut header = [0; 48];
+        header[0..4].copy_from_slice(b"MSCM");
+        header[4] = 1;
+        header[8] = 1;
+        header[16] = 200;
+        let crc = crc32c::crc32c_append(crc32c::crc32c(salt), &header[..44]);
+        header[44..48].copy_from_slice(&crc.to_le_bytes());
+        let mut record = vec![0; BLOCK_BYTES - 48 - 48 - 4];
+        for _ in 0..4 {
+            record.extend(header);
+            record.resize(record.len().next_multiple_of(BLOCK_BYTES) + BLOCK_BYTES - 100, 0);
+        }
+        let world = World::seeded(1);
+        written(&world, 3, 10);
+        run(async {
+            let log = world.open();
+            append(&log, 1, &[record]).await.unwrap();
+            let at = world.disk.content(WAL).unwrap();
+            let blocks = at.chunks(BLOCK_BYTES).filter(|block| block.starts_with(&header));
+            assert!(blocks.count() > 1, "the forgery must lie where commits do");
+            drop(log);
+            world.disk.kill();
+            let (log, report) = world.try_open().unwrap();
+            assert_eq!(report.torn_tail, None);
+            assert_eq!(read_all(&log, 1, ALL).await.unwrap().len(), 5);
+        });
+    }
+}
+
+#[test]
+fn a_commit_that_went_to_another_file_is_not_replayed() {
+    let world = World::seeded(1);
+    let before = written(&world, 4, 100);
+    let after = world.disk.content(WAL).unwrap();
+    let begin = (0..after.len()).find(|&at| before[at] != after[at]).unwrap();
+    world.disk.set_content(WAL, &before);
+    let mut spare = world.disk.content("wal-000002").unwrap();
+    spare[BLOCK_BYTES..BLOCK_BYTES * 2].copy_from_slice(&after[begin..begin + BLOCK_BYTES]);
+    world.disk.set_content("wal-000002", &spare);
+    assert_eq!(check_tail(&world, 3, "astray"), (3, true));
+}
+
+#[test]
+fn buffered_commits_are_cut_at_the_first_gap_for_good() {
+    // Goal: commits behind a gap never come back, not even when new ones of the same size fill
+    // the gap and then the power goes again.
+    for seed in 0..200 {
         let mut world = World::seeded(seed);
         world.settings.durability = Durability::Buffered;
         run(async {
-            let log = world.open();
-            log.create(LogId(1)).await.unwrap();
-            for tag in 0..30 {
-                append(&log, 1, &[payload(tag, 700)]).await.unwrap();
-            }
-            drop(log);
-            world.disk.crash(seed);
-            for round in 0..3_u64 {
+            let mut sent: Vec<Vec<u8>> = Vec::new();
+            for round in 0..4_u64 {
                 let log = world.open();
                 if log.bounds(LogId(1)).is_err() {
                     log.create(LogId(1)).await.unwrap();
                 }
                 let found = payloads(&read_all(&log, 1, ALL).await.unwrap());
-                for (place, found) in found.iter().enumerate().take(30) {
-                    let sent = [payload(place as u64, 700), payload(100, 700), payload(101, 700)];
-                    assert!(sent.contains(found), "seed {seed}");
+                assert!(sent.starts_with(&found), "seed {seed} round {round}");
+                sent = found;
+                for tag in 0..if round == 0 { 30 } else { 1 } {
+                    let record = payload(round * 100 + tag, 700);
+                    append(&log, 1, std::slice::from_ref(&record)).await.unwrap();
+                    sent.push(record);
                 }
-                append(&log, 1, &[payload(100 + round, 700)]).await.unwrap();
                 drop(log);
                 world.disk.crash(seed + round);
             }
