@@ -333,7 +333,7 @@ impl Log for EmbeddedLog {
             engine
                 .from_disk(move |shared| {
                     let outcome = shared.read_segment(&entry, &run, from, limit);
-                    if outcome.is_ok() || entry.read().start.min(run.end) <= from.0 {
+                    if outcome.is_ok() || entry.read().start < run.end {
                         return outcome;
                     }
                     // Trimmed and unlinked under our feet: what is left is read instead.

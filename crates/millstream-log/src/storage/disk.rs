@@ -10,12 +10,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 
 use super::{FileKind, Storage, StorageFile, StorageLock};
 
 const LOCK_NAME: &str = "LOCK";
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Whether files written in blocks bypass the page cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,8 +108,15 @@ impl Storage for DiskStorage {
 
     fn lock(&self) -> io::Result<StorageLock> {
         let file = self.open_file(LOCK_NAME, FileKind::Plain, OFlags::CREATE)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Box::new(file))
+        // A process that was killed keeps its lock until the system has buried it, and a child
+        // that was just forked keeps ours until it runs its own program: a moment's patience.
+        for _ in 0..LOCK_TRIES {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                outcome => return Ok(outcome.map(|()| Box::new(file))?),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     fn describe(&self, name: &str) -> String {

@@ -135,3 +135,63 @@ fn files_keep_what_is_written_where_it_is_written() {
     storage.remove("b").unwrap();
     assert!(storage.list().unwrap().is_empty() && storage.free_bytes().unwrap() > 0);
 }
+
+/// Not a test of its own: the process that the next one kills. Prints each acknowledged tag.
+#[test]
+#[ignore = "run by `a_killed_process_loses_and_reorders_nothing`"]
+#[allow(clippy::print_stdout)] // That is how the parent learns of it.
+fn a_process_to_be_killed() {
+    let Ok(path) = std::env::var("MILLSTREAM_LOG_TEST_DIRECTORY") else { return };
+    let directory = Directory(PathBuf::from(path));
+    let (log, _) = directory.try_open(small()).unwrap();
+    run(async {
+        log.create(LogId(1)).await.unwrap();
+        let mut tag = log.bounds(LogId(1)).unwrap().end.0;
+        loop {
+            // Some in flight at once, so that the kill finds commits half done.
+            let appends: Vec<_> = (tag..tag + 8)
+                .map(|tag| log.append(LogId(1), crate::Batch::of(&payload(tag, 900))))
+                .collect();
+            for append in appends {
+                println!("acked {}", append.await.unwrap().first.0);
+            }
+            tag += 8;
+        }
+    });
+}
+
+#[test]
+fn a_killed_process_loses_and_reorders_nothing() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let directory = Directory::new();
+    let mut acked = 0;
+    for round in 1..=12 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["tests::real_disk::a_process_to_be_killed", "--exact", "--ignored"])
+            .arg("--nocapture")
+            .env("MILLSTREAM_LOG_TEST_DIRECTORY", &directory.0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            let Some(position) = line.strip_prefix("acked ") else { continue };
+            assert_eq!(position.parse::<u64>().unwrap(), acked, "no position twice, none skipped");
+            acked += 1;
+            seen += 1;
+            if seen == 150 + round {
+                child.kill().unwrap(); // SIGKILL.
+            }
+        }
+        child.wait().unwrap();
+        let (log, _) = directory.try_open(small()).unwrap();
+        let found = payloads(&run(read_all(&log, 1, ALL)).unwrap());
+        assert!(found.len() as u64 >= acked, "acknowledged records are lost");
+        let sent: Vec<_> = (0..found.len() as u64).map(|tag| payload(tag, 900)).collect();
+        assert_eq!(found, sent);
+        acked = found.len() as u64;
+    }
+}
