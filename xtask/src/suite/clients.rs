@@ -12,6 +12,8 @@ struct Judge {
     program: PathBuf,
     arguments: Vec<String>,
     folder: PathBuf,
+    /// How the server judged is started, beyond where it listens.
+    flags: &'static [&'static str],
 }
 
 /// Builds the suites of a part and runs each against a server of its own.
@@ -44,9 +46,13 @@ fn session(plan: &Plan, judge: &Judge) -> Result<Tally, String> {
         .environment("PYTHONDONTWRITEBYTECODE", "1")
         .environment("AWS_EC2_METADATA_DISABLED", "true");
     if let Some(endpoint) = &plan.endpoint {
+        if !judge.flags.is_empty() {
+            println!("  SKIPPED: it needs a server started with {}", judge.flags.join(" "));
+            return Ok(Tally { skipped: 1, ..Tally::default() });
+        }
         return step.environment("MILLSTREAM_ENDPOINT", endpoint).count();
     }
-    let mut server = Server::start(&plan.binary(), &plan.workshop().join("server"))?;
+    let mut server = Server::start(&plan.binary(), &plan.workshop().join("server"), judge.flags)?;
     step = step
         .environment("MILLSTREAM_ENDPOINT", server.endpoint())
         .environment("MILLSTREAM_TLS_ENDPOINT", server.tls_endpoint())
@@ -91,11 +97,13 @@ fn python(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
         program: program.clone(),
         arguments: arguments.iter().map(ToString::to_string).collect(),
         folder: folder.to_path_buf(),
+        flags: &[],
     };
     Ok(vec![
         judge("boto3", &["sdk.py"]),
         judge("AWS CLI", &["cli.py"]),
         judge("bare wire", &["-m", "wire"]),
+        Judge { flags: &["--limits", "aws"], ..judge("limits = aws", &["limits.py"]) },
     ])
 }
 
@@ -109,6 +117,7 @@ fn javascript(folder: &Path) -> Result<Vec<Judge>, String> {
         program: "node".into(),
         arguments: vec!["--no-warnings".into(), "src/suite.mjs".into()],
         folder: folder.to_path_buf(),
+        flags: &[],
     }])
 }
 
@@ -135,6 +144,7 @@ fn java(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
             "conformance.Main".into(),
         ],
         folder: folder.to_path_buf(),
+        flags: &[],
     };
     Ok(vec![judge("AWS SDK for Java v2, CBOR", true), judge("AWS SDK for Java v2, JSON", false)])
 }
@@ -152,6 +162,7 @@ fn go(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
         program,
         arguments: Vec::new(),
         folder: folder.to_path_buf(),
+        flags: &[],
     }])
 }
 
@@ -168,6 +179,7 @@ fn rust(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
         program: target.join("debug/millstream-conformance"),
         arguments: Vec::new(),
         folder: folder.to_path_buf(),
+        flags: &[],
     }])
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the binary on free ports with an empty folder, and waits until it is ready.
     #[allow(clippy::disallowed_methods)] // A task, not the product.
-    pub(crate) fn start(binary: &Path, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn start(binary: &Path, folder: &Path, flags: &[&str]) -> Result<Self, String> {
         let told = |error: std::io::Error| format!("{}: {error}", folder.display());
         let _ = std::fs::remove_dir_all(folder);
         std::fs::create_dir_all(folder).map_err(told)?;
@@ -35,6 +35,7 @@ impl Server {
             .args(["--tls-listen", &secure.to_string()])
             .arg("--data-dir")
             .arg(folder.join("data"))
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(told)?)
             .stderr(log)
