@@ -218,6 +218,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// As [`Reader::next_key`], where a short key, which is all that is known, is only bytes.
+    pub(crate) fn next_name(
+        &mut self,
+        open: &mut Open,
+    ) -> Result<Option<Cow<'a, [u8]>>, DecodeError> {
+        if let Some(first @ 0x60..=0x77) = self.body.get(self.at).copied()
+            && self.next_item(open)?
+        {
+            self.at += 1;
+            return self.take(u64::from(first & 0x1f)).map(|name| Some(Cow::Borrowed(name)));
+        }
+        Ok(self.next_key(open)?.map(|key| match key {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }))
+    }
+
     /// Takes an item of any kind and forgets it. `depth` is what it may still nest.
     pub(crate) fn skip(&mut self, depth: u32) -> Result<(), DecodeError> {
         match self.kind()? {

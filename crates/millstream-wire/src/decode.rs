@@ -95,8 +95,8 @@ pub struct StructureCursor {
     open: Open,
     structure: &'static Structure,
     /// Bits of the members that were named, and of those that had a value.
-    named: u128,
-    valued: u128,
+    named: u64,
+    valued: u64,
     /// The member most likely to come next.
     expected: usize,
     is_inside: bool,
@@ -188,6 +188,11 @@ impl<'a> Decoder<'a> {
         read!(self, json => json.next_key(open), cbor => cbor.next_key(open))
     }
 
+    /// As [`Decoder::next_key`], where the key is only compared with names, which are ASCII.
+    fn next_name(&mut self, open: &mut Open) -> Result<Option<Cow<'a, [u8]>>, DecodeError> {
+        read!(self, json => json.next_name(open), cbor => cbor.next_name(open))
+    }
+
     fn rule(&self) -> Option<&'static Rule> {
         if self.is_strict { self.path.last().and_then(Step::rule) } else { None }
     }
@@ -221,7 +226,7 @@ impl<'a> Decoder<'a> {
             self.path.pop();
             self.refuse_unknown()?;
         }
-        while let Some(key) = self.next_key(&mut cursor.open)? {
+        while let Some(key) = self.next_name(&mut cursor.open)? {
             let Some(index) = find(cursor.structure, &key, cursor.expected) else {
                 self.skip()?;
                 continue;
@@ -229,7 +234,8 @@ impl<'a> Decoder<'a> {
             cursor.expected = index + 1;
             let bit = 1 << index;
             if cursor.named & bit != 0 {
-                return Err(DecodeError::Duplicate(key.into_owned()));
+                let name = cursor.structure.members[index].name;
+                return Err(DecodeError::Duplicate(name.to_owned()));
             }
             cursor.named |= bit;
             if self.take_null()? {
@@ -264,11 +270,11 @@ impl<'a> Decoder<'a> {
 }
 
 /// The member called `key`, looked for first where it is expected.
-fn find(structure: &'static Structure, key: &str, expected: usize) -> Option<usize> {
-    if structure.members.get(expected).is_some_and(|member| member.name == key) {
+fn find(structure: &'static Structure, key: &[u8], expected: usize) -> Option<usize> {
+    if structure.members.get(expected).is_some_and(|member| member.name.as_bytes() == key) {
         return Some(expected);
     }
-    structure.members.iter().position(|member| member.name == key)
+    structure.members.iter().position(|member| member.name.as_bytes() == key)
 }
 
 fn size(count: usize) -> i64 {

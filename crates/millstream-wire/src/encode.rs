@@ -90,7 +90,7 @@ impl Encoder {
     /// Writes a member, unless it is absent.
     pub fn member<T: Encode + ?Sized>(&mut self, name: &'static str, value: &T) {
         if !value.is_absent() {
-            self.key(name);
+            self.name(name);
             value.encode(self);
         }
     }
@@ -101,12 +101,25 @@ impl Encoder {
         self.needs_comma = true;
     }
 
-    fn key(&mut self, name: &str) {
-        self.string(name);
+    fn key(&mut self, key: &str) {
+        self.string(key);
         if self.is_json {
             self.out.push(b':');
             self.needs_comma = false;
         }
+    }
+
+    /// A key that needs no escape: the model's names do not.
+    fn name(&mut self, name: &'static str) {
+        if !self.is_json {
+            return self.string(name);
+        }
+        self.before_item();
+        self.out.reserve(name.len() + 3);
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.needs_comma = false;
     }
 
     fn before_item(&mut self) {
@@ -143,6 +156,12 @@ impl Encoder {
         self.out.push(b'"');
         let must_escape = |byte: &u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
         let mut rest = text.as_bytes();
+        // Without an early way out the look is vectorised; most texts have nothing to escape.
+        if !rest.iter().fold(false, |found, byte| found | must_escape(byte)) {
+            self.out.extend_from_slice(rest);
+            self.out.push(b'"');
+            return;
+        }
         while let Some(length) = rest.iter().position(must_escape) {
             self.out.extend_from_slice(&rest[..length]);
             self.escape(rest[length]);
@@ -183,12 +202,30 @@ impl Encoder {
     fn long(&mut self, value: i64) {
         self.before_item();
         if self.is_json {
-            let _ = write!(self.out, "{value}");
+            if value < 0 {
+                self.out.push(b'-');
+            }
+            self.digits(value.unsigned_abs());
         } else if value >= 0 {
             self.head(0, value.unsigned_abs());
         } else {
             self.head(1, (-1 - value).unsigned_abs());
         }
+    }
+
+    /// A number in decimal.
+    fn digits(&mut self, mut value: u64) {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (value % 10).to_le_bytes()[0];
+            value /= 10;
+            if value == 0 {
+                break;
+            }
+        }
+        self.out.extend_from_slice(&digits[start..]);
     }
 
     fn double(&mut self, value: f64) {
@@ -222,12 +259,15 @@ impl Encoder {
     fn timestamp(&mut self, value: Timestamp) {
         self.before_item();
         if self.is_json {
-            let (seconds, ms) = (value.seconds(), value.ms() % 1_000);
             // Never an exponent: some clients cannot read one.
-            let _ = match ms {
-                0 => write!(self.out, "{seconds}"),
-                _ => write!(self.out, "{seconds}.{ms:03}"),
-            };
+            let (seconds, ms) = (value.seconds(), value.ms() % 1_000);
+            self.digits(seconds);
+            if ms > 0 {
+                // A leading 1 keeps the zeros; the point takes its place.
+                let point = self.out.len();
+                self.digits(1_000 + ms);
+                self.out[point] = b'.';
+            }
         } else {
             self.head(6, 1);
             self.head(0, value.ms());

@@ -258,11 +258,29 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let key = self.string()?;
+        self.colon()?;
+        Ok(Some(key))
+    }
+
+    /// As [`Reader::next_key`], without looking at what the key is made of.
+    pub(crate) fn next_name(
+        &mut self,
+        open: &mut Open,
+    ) -> Result<Option<Cow<'a, [u8]>>, DecodeError> {
+        if !self.next_item(open, b'}')? {
+            return Ok(None);
+        }
+        let name = self.string_bytes()?;
+        self.colon()?;
+        Ok(Some(name))
+    }
+
+    fn colon(&mut self) -> Result<(), DecodeError> {
         if self.peek() != b':' {
             return self.malformed("a colon is missing");
         }
         self.at += 1;
-        Ok(Some(key))
+        Ok(())
     }
 
     /// Takes a value of any kind and forgets it. `depth` is what it may still nest.
@@ -280,7 +298,7 @@ impl<'a> Reader<'a> {
                         self.skip(depth)?;
                     }
                 } else {
-                    while self.next_key(&mut open)?.is_some() {
+                    while self.next_name(&mut open)?.is_some() {
                         self.skip(depth)?;
                     }
                 }

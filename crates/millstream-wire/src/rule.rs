@@ -13,7 +13,7 @@ use regex::Regex;
 pub struct Structure {
     /// The shape's full name, as it stands in the sentences about values.
     pub name: &'static str,
-    /// At most 128.
+    /// At most 64.
     pub members: &'static [Member],
 }
 

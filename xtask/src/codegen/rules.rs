@@ -157,7 +157,7 @@ fn table(model: &Model, name: &str, used: &mut BTreeSet<String>) -> String {
             member.is_required
         ));
     }
-    assert!(shape.members().len() <= 128, "{name} has more members than a cursor has bits");
+    assert!(shape.members().len() <= 64, "{name} has more members than a cursor has bits");
     let version = model.meta("apiVersion").replace('-', "");
     let full = format!("com.amazonaws.{}.v{version}.{name}", model.module());
     format!(
