@@ -23,9 +23,9 @@ use millstream_core::{AccountId, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use command::{Command, Commitment, ConsumerChange, NewStream, StreamChange, TagTarget};
-pub(crate) use plan::{Plan, Step};
+pub(crate) use plan::Plan;
 pub(crate) use stream::{
-    ChildShard, Closed, Consumer, ConsumerStatus, DataKeyRecord, Encryption, Mode, Shard, Stream,
+    ChildShard, Consumer, ConsumerStatus, DataKeyRecord, Encryption, Mode, Shard, Stream,
     StreamStatus, StreamUid,
 };
 

@@ -1,0 +1,55 @@
+//! `UpdateStreamWarmThroughput`: an on-demand stream scaled ahead of its load.
+
+use millstream_api::Call;
+use millstream_api::kinesis::{UpdateStreamWarmThroughputInput, UpdateStreamWarmThroughputOutput};
+
+use super::{convert, create_stream, describe_stream};
+use crate::refusal::Refusal;
+use crate::state::{Command, Mode, Plan, StreamChange};
+use crate::streams::Streams;
+
+pub(super) async fn run(
+    streams: &Streams,
+    call: &Call,
+    input: UpdateStreamWarmThroughputInput,
+) -> Result<UpdateStreamWarmThroughputOutput, Refusal> {
+    let target = convert::target(
+        input.stream_name.as_ref(),
+        input.stream_arn.as_ref(),
+        input.stream_id.as_ref(),
+    );
+    let stream = streams.resolve(call, target)?;
+    let uid = stream.uid;
+    let asked = input.warm_throughput_mibps;
+    let warm = create_stream::warm_throughput(streams, Mode::OnDemand, Some(asked))?;
+    streams
+        .propose(|registry| {
+            let stream = registry.by_uid(uid).ok_or_else(|| streams.gone(&stream))?;
+            stream.require_active()?;
+            if stream.mode == Mode::Provisioned {
+                let operation = "UpdateStreamWarmThroughput";
+                return Err(Refusal::Provisioned { operation, stream: stream.named() });
+            }
+            let change = StreamChange::WarmThroughput(warm);
+            Ok((Some(Command::UpdateStream { stream: uid, change, updating: false }), ()))
+        })
+        .await?;
+    // A shard takes one MiB a second; capacity is added and never taken away.
+    streams
+        .propose(|registry| {
+            let stream = registry.by_uid(uid).ok_or_else(|| streams.gone(&stream))?;
+            let is_short = stream.open_shard_count() < warm as usize;
+            let is_free = stream.require_active().is_ok();
+            let plan = Plan::Uniform { count: warm };
+            let command = Command::BeginReshard { stream: uid, plan, scaling: None };
+            Ok(((is_short && is_free).then_some(command), ()))
+        })
+        .await?;
+    streams.drive(uid);
+    let stream = streams.refresh(&stream)?;
+    Ok(UpdateStreamWarmThroughputOutput {
+        stream_arn: Some(stream.arn(&streams.settings.region).to_string()),
+        stream_name: Some(stream.name.to_string()),
+        warm_throughput: Some(describe_stream::warm_throughput(&stream)),
+    })
+}
