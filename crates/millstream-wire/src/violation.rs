@@ -15,6 +15,9 @@ const KEPT_MAX: usize = 128;
 /// Bytes of a value shown in a sentence: ours, so that an answer stays smaller than its question.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a map's key shown in a path, which stands before every violation below it: ours.
+const KEY_BYTES_MAX: usize = 1_024;
+
 /// A step on the way from the input to a value.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -135,7 +138,7 @@ fn write_path(out: &mut String, path: &[Step]) {
                 let _ = write!(out, "{}.member", u64::from(*index) + 1);
             }
             Step::Entry { key, .. } => {
-                out.extend([cut(key, VALUE_BYTES_MAX), ".member"]);
+                out.extend([cut(key, KEY_BYTES_MAX), ".member"]);
             }
         }
     }

@@ -210,3 +210,15 @@ fn existing(output: &Path) -> Result<Vec<String>, String> {
     found.sort();
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_committed_is_what_the_models_say() {
+        let root = workspace_root();
+        let files = generate(&root).expect("the models can be read");
+        check(&root.join(OUTPUT), &files).expect("fresh");
+    }
+}

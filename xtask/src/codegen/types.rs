@@ -83,14 +83,45 @@ fn structure(model: &Model, name: &str) -> String {
         let kind = member_type(model, name, &member);
         fields.push_str(&format!("pub {}: {kind},\n", snake(&member.name)));
     }
-    let derives = if model.event_stream_of(name).is_some() {
+    let hides = model.shape(name).members().iter().any(|member| is_sensitive(model, member));
+    let derives = if hides {
+        "Clone, Default, PartialEq"
+    } else if model.event_stream_of(name).is_some() {
         "Debug"
     } else if model.shape(name).members().is_empty() {
         "Clone, Copy, Debug, Default, PartialEq, Eq"
     } else {
         "Clone, Debug, Default, PartialEq"
     };
-    format!("/// `{name}`.\n#[derive({derives})]\npub struct {name} {{ {fields} }}\n\n")
+    let debug = if hides { debug(model, name) } else { String::new() };
+    format!("/// `{name}`.\n#[derive({derives})]\npub struct {name} {{ {fields} }}\n\n{debug}")
+}
+
+/// Whether a member's values are secrets, by the model's own word.
+fn is_sensitive(model: &Model, member: &Member) -> bool {
+    model.shape(&member.shape).is("sensitive")
+}
+
+/// `Debug` for a structure with secrets, which are not printed.
+fn debug(model: &Model, name: &str) -> String {
+    let mut fields = String::new();
+    for member in model.shape(name).members() {
+        let field = snake(&member.name);
+        let value = if is_sensitive(model, &member) {
+            "&\"(hidden)\"".to_owned()
+        } else {
+            format!("&self.{field}")
+        };
+        fields.push_str(&format!(".field({}, {value})", literal(field.trim_start_matches("r#"))));
+    }
+    format!(
+        "impl std::fmt::Debug for {name} {{\n\
+             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n\
+                 f.debug_struct({}){fields}.finish()\n\
+             }}\n\
+         }}\n\n",
+        literal(name)
+    )
 }
 
 fn enumeration(model: &Model, name: &str) -> String {

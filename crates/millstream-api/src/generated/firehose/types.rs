@@ -1584,7 +1584,7 @@ pub struct HttpEndpointBufferingHints {
 }
 
 /// `HttpEndpointCommonAttribute`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct HttpEndpointCommonAttribute {
     /// `AttributeName`: 1 to 256 characters, matching `^(?!\s*$).+`.
     pub attribute_name: String,
@@ -1592,8 +1592,17 @@ pub struct HttpEndpointCommonAttribute {
     pub attribute_value: String,
 }
 
+impl std::fmt::Debug for HttpEndpointCommonAttribute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpEndpointCommonAttribute")
+            .field("attribute_name", &"(hidden)")
+            .field("attribute_value", &"(hidden)")
+            .finish()
+    }
+}
+
 /// `HttpEndpointConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct HttpEndpointConfiguration {
     /// `Url`: 1 to 1000 characters, matching `https://.*`.
     pub url: String,
@@ -1603,13 +1612,32 @@ pub struct HttpEndpointConfiguration {
     pub access_key: Option<String>,
 }
 
+impl std::fmt::Debug for HttpEndpointConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpEndpointConfiguration")
+            .field("url", &"(hidden)")
+            .field("name", &self.name)
+            .field("access_key", &"(hidden)")
+            .finish()
+    }
+}
+
 /// `HttpEndpointDescription`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct HttpEndpointDescription {
     /// `Url`: 1 to 1000 characters, matching `https://.*`.
     pub url: Option<String>,
     /// `Name`: 1 to 256 characters, matching `^(?!\s*$).+`.
     pub name: Option<String>,
+}
+
+impl std::fmt::Debug for HttpEndpointDescription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpEndpointDescription")
+            .field("url", &"(hidden)")
+            .field("name", &self.name)
+            .finish()
+    }
 }
 
 /// `HttpEndpointDestinationConfiguration`.
@@ -2523,7 +2551,7 @@ pub struct Record {
 }
 
 /// `RedshiftDestinationConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct RedshiftDestinationConfiguration {
     /// `RoleARN`: 1 to 512 characters, matching `arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+`.
     pub role_arn: String,
@@ -2551,8 +2579,27 @@ pub struct RedshiftDestinationConfiguration {
     pub secrets_manager_configuration: Option<SecretsManagerConfiguration>,
 }
 
+impl std::fmt::Debug for RedshiftDestinationConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedshiftDestinationConfiguration")
+            .field("role_arn", &self.role_arn)
+            .field("cluster_jdbcurl", &self.cluster_jdbcurl)
+            .field("copy_command", &self.copy_command)
+            .field("username", &"(hidden)")
+            .field("password", &"(hidden)")
+            .field("retry_options", &self.retry_options)
+            .field("s3_configuration", &self.s3_configuration)
+            .field("processing_configuration", &self.processing_configuration)
+            .field("s3_backup_mode", &self.s3_backup_mode)
+            .field("s3_backup_configuration", &self.s3_backup_configuration)
+            .field("cloud_watch_logging_options", &self.cloud_watch_logging_options)
+            .field("secrets_manager_configuration", &self.secrets_manager_configuration)
+            .finish()
+    }
+}
+
 /// `RedshiftDestinationDescription`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct RedshiftDestinationDescription {
     /// `RoleARN`: 1 to 512 characters, matching `arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+`.
     pub role_arn: String,
@@ -2578,8 +2625,26 @@ pub struct RedshiftDestinationDescription {
     pub secrets_manager_configuration: Option<SecretsManagerConfiguration>,
 }
 
+impl std::fmt::Debug for RedshiftDestinationDescription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedshiftDestinationDescription")
+            .field("role_arn", &self.role_arn)
+            .field("cluster_jdbcurl", &self.cluster_jdbcurl)
+            .field("copy_command", &self.copy_command)
+            .field("username", &"(hidden)")
+            .field("retry_options", &self.retry_options)
+            .field("s3_destination_description", &self.s3_destination_description)
+            .field("processing_configuration", &self.processing_configuration)
+            .field("s3_backup_mode", &self.s3_backup_mode)
+            .field("s3_backup_description", &self.s3_backup_description)
+            .field("cloud_watch_logging_options", &self.cloud_watch_logging_options)
+            .field("secrets_manager_configuration", &self.secrets_manager_configuration)
+            .finish()
+    }
+}
+
 /// `RedshiftDestinationUpdate`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct RedshiftDestinationUpdate {
     /// `RoleARN`: 1 to 512 characters, matching `arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+`.
     pub role_arn: Option<String>,
@@ -2605,6 +2670,25 @@ pub struct RedshiftDestinationUpdate {
     pub cloud_watch_logging_options: Option<CloudWatchLoggingOptions>,
     /// `SecretsManagerConfiguration`.
     pub secrets_manager_configuration: Option<SecretsManagerConfiguration>,
+}
+
+impl std::fmt::Debug for RedshiftDestinationUpdate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedshiftDestinationUpdate")
+            .field("role_arn", &self.role_arn)
+            .field("cluster_jdbcurl", &self.cluster_jdbcurl)
+            .field("copy_command", &self.copy_command)
+            .field("username", &"(hidden)")
+            .field("password", &"(hidden)")
+            .field("retry_options", &self.retry_options)
+            .field("s3_update", &self.s3_update)
+            .field("processing_configuration", &self.processing_configuration)
+            .field("s3_backup_mode", &self.s3_backup_mode)
+            .field("s3_backup_update", &self.s3_backup_update)
+            .field("cloud_watch_logging_options", &self.cloud_watch_logging_options)
+            .field("secrets_manager_configuration", &self.secrets_manager_configuration)
+            .finish()
+    }
 }
 
 /// `RedshiftRetryOptions`.
@@ -2975,7 +3059,7 @@ impl std::fmt::Display for SnowflakeDataLoadingOption {
 }
 
 /// `SnowflakeDestinationConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SnowflakeDestinationConfiguration {
     /// `AccountUrl`: 24 to 2048 characters, matching `.+?\.snowflakecomputing\.com`.
     pub account_url: String,
@@ -3019,8 +3103,35 @@ pub struct SnowflakeDestinationConfiguration {
     pub buffering_hints: Option<SnowflakeBufferingHints>,
 }
 
+impl std::fmt::Debug for SnowflakeDestinationConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnowflakeDestinationConfiguration")
+            .field("account_url", &"(hidden)")
+            .field("private_key", &"(hidden)")
+            .field("key_passphrase", &"(hidden)")
+            .field("user", &"(hidden)")
+            .field("database", &"(hidden)")
+            .field("schema", &"(hidden)")
+            .field("table", &"(hidden)")
+            .field("snowflake_role_configuration", &self.snowflake_role_configuration)
+            .field("data_loading_option", &self.data_loading_option)
+            .field("meta_data_column_name", &"(hidden)")
+            .field("content_column_name", &"(hidden)")
+            .field("snowflake_vpc_configuration", &self.snowflake_vpc_configuration)
+            .field("cloud_watch_logging_options", &self.cloud_watch_logging_options)
+            .field("processing_configuration", &self.processing_configuration)
+            .field("role_arn", &self.role_arn)
+            .field("retry_options", &self.retry_options)
+            .field("s3_backup_mode", &self.s3_backup_mode)
+            .field("s3_configuration", &self.s3_configuration)
+            .field("secrets_manager_configuration", &self.secrets_manager_configuration)
+            .field("buffering_hints", &self.buffering_hints)
+            .finish()
+    }
+}
+
 /// `SnowflakeDestinationDescription`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SnowflakeDestinationDescription {
     /// `AccountUrl`: 24 to 2048 characters, matching `.+?\.snowflakecomputing\.com`.
     pub account_url: Option<String>,
@@ -3060,8 +3171,33 @@ pub struct SnowflakeDestinationDescription {
     pub buffering_hints: Option<SnowflakeBufferingHints>,
 }
 
+impl std::fmt::Debug for SnowflakeDestinationDescription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnowflakeDestinationDescription")
+            .field("account_url", &"(hidden)")
+            .field("user", &"(hidden)")
+            .field("database", &"(hidden)")
+            .field("schema", &"(hidden)")
+            .field("table", &"(hidden)")
+            .field("snowflake_role_configuration", &self.snowflake_role_configuration)
+            .field("data_loading_option", &self.data_loading_option)
+            .field("meta_data_column_name", &"(hidden)")
+            .field("content_column_name", &"(hidden)")
+            .field("snowflake_vpc_configuration", &self.snowflake_vpc_configuration)
+            .field("cloud_watch_logging_options", &self.cloud_watch_logging_options)
+            .field("processing_configuration", &self.processing_configuration)
+            .field("role_arn", &self.role_arn)
+            .field("retry_options", &self.retry_options)
+            .field("s3_backup_mode", &self.s3_backup_mode)
+            .field("s3_destination_description", &self.s3_destination_description)
+            .field("secrets_manager_configuration", &self.secrets_manager_configuration)
+            .field("buffering_hints", &self.buffering_hints)
+            .finish()
+    }
+}
+
 /// `SnowflakeDestinationUpdate`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SnowflakeDestinationUpdate {
     /// `AccountUrl`: 24 to 2048 characters, matching `.+?\.snowflakecomputing\.com`.
     pub account_url: Option<String>,
@@ -3103,6 +3239,32 @@ pub struct SnowflakeDestinationUpdate {
     pub buffering_hints: Option<SnowflakeBufferingHints>,
 }
 
+impl std::fmt::Debug for SnowflakeDestinationUpdate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnowflakeDestinationUpdate")
+            .field("account_url", &"(hidden)")
+            .field("private_key", &"(hidden)")
+            .field("key_passphrase", &"(hidden)")
+            .field("user", &"(hidden)")
+            .field("database", &"(hidden)")
+            .field("schema", &"(hidden)")
+            .field("table", &"(hidden)")
+            .field("snowflake_role_configuration", &self.snowflake_role_configuration)
+            .field("data_loading_option", &self.data_loading_option)
+            .field("meta_data_column_name", &"(hidden)")
+            .field("content_column_name", &"(hidden)")
+            .field("cloud_watch_logging_options", &self.cloud_watch_logging_options)
+            .field("processing_configuration", &self.processing_configuration)
+            .field("role_arn", &self.role_arn)
+            .field("retry_options", &self.retry_options)
+            .field("s3_backup_mode", &self.s3_backup_mode)
+            .field("s3_update", &self.s3_update)
+            .field("secrets_manager_configuration", &self.secrets_manager_configuration)
+            .field("buffering_hints", &self.buffering_hints)
+            .finish()
+    }
+}
+
 /// `SnowflakeRetryOptions`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnowflakeRetryOptions {
@@ -3111,12 +3273,21 @@ pub struct SnowflakeRetryOptions {
 }
 
 /// `SnowflakeRoleConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SnowflakeRoleConfiguration {
     /// `Enabled`.
     pub enabled: Option<bool>,
     /// `SnowflakeRole`: 1 to 255 characters.
     pub snowflake_role: Option<String>,
+}
+
+impl std::fmt::Debug for SnowflakeRoleConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnowflakeRoleConfiguration")
+            .field("enabled", &self.enabled)
+            .field("snowflake_role", &"(hidden)")
+            .finish()
+    }
 }
 
 /// `SnowflakeS3BackupMode`. The default is the model's first value, and stands only where an input is refused.
@@ -3158,10 +3329,18 @@ impl std::fmt::Display for SnowflakeS3BackupMode {
 }
 
 /// `SnowflakeVpcConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SnowflakeVpcConfiguration {
     /// `PrivateLinkVpceId`: 47 to 255 characters, matching `([a-zA-Z0-9\-\_]+\.){2,3}vpce\.[a-zA-Z0-9\-]*\.vpce-svc\-[a-zA-Z0-9\-]{17}$`.
     pub private_link_vpce_id: String,
+}
+
+impl std::fmt::Debug for SnowflakeVpcConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnowflakeVpcConfiguration")
+            .field("private_link_vpce_id", &"(hidden)")
+            .finish()
+    }
 }
 
 /// `SourceDescription`.

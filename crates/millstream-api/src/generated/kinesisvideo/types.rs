@@ -939,12 +939,21 @@ pub struct MappedResourceConfigurationListItem {
 }
 
 /// `MediaSourceConfig`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct MediaSourceConfig {
     /// `MediaUriSecretArn`: 20 to 2048 characters, matching `arn:[a-z\d-]+:secretsmanager:[a-z0-9-]+:[0-9]+:secret:[a-zA-Z0-9_.-]+`.
     pub media_uri_secret_arn: String,
     /// `MediaUriType`.
     pub media_uri_type: MediaUriType,
+}
+
+impl std::fmt::Debug for MediaSourceConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MediaSourceConfig")
+            .field("media_uri_secret_arn", &"(hidden)")
+            .field("media_uri_type", &self.media_uri_type)
+            .finish()
+    }
 }
 
 /// `MediaStorageConfiguration`.

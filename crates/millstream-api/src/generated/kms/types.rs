@@ -295,7 +295,7 @@ pub struct CreateAliasRequest {
 }
 
 /// `CreateCustomKeyStoreRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateCustomKeyStoreRequest {
     /// `CustomKeyStoreName`: 1 to 256 characters.
     pub custom_key_store_name: String,
@@ -319,6 +319,27 @@ pub struct CreateCustomKeyStoreRequest {
     pub xks_proxy_authentication_credential: Option<XksProxyAuthenticationCredentialType>,
     /// `XksProxyConnectivity`.
     pub xks_proxy_connectivity: Option<XksProxyConnectivityType>,
+}
+
+impl std::fmt::Debug for CreateCustomKeyStoreRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateCustomKeyStoreRequest")
+            .field("custom_key_store_name", &self.custom_key_store_name)
+            .field("cloud_hsm_cluster_id", &self.cloud_hsm_cluster_id)
+            .field("trust_anchor_certificate", &self.trust_anchor_certificate)
+            .field("key_store_password", &"(hidden)")
+            .field("custom_key_store_type", &self.custom_key_store_type)
+            .field("xks_proxy_uri_endpoint", &self.xks_proxy_uri_endpoint)
+            .field("xks_proxy_uri_path", &self.xks_proxy_uri_path)
+            .field("xks_proxy_vpc_endpoint_service_name", &self.xks_proxy_vpc_endpoint_service_name)
+            .field(
+                "xks_proxy_vpc_endpoint_service_owner",
+                &self.xks_proxy_vpc_endpoint_service_owner,
+            )
+            .field("xks_proxy_authentication_credential", &self.xks_proxy_authentication_credential)
+            .field("xks_proxy_connectivity", &self.xks_proxy_connectivity)
+            .finish()
+    }
 }
 
 /// `CreateCustomKeyStoreResponse`.
@@ -685,7 +706,7 @@ pub struct DecryptRequest {
 }
 
 /// `DecryptResponse`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct DecryptResponse {
     /// `KeyId`: 1 to 2048 characters.
     pub key_id: Option<String>,
@@ -697,6 +718,18 @@ pub struct DecryptResponse {
     pub ciphertext_for_recipient: Option<Bytes>,
     /// `KeyMaterialId`: 64 to 64 characters, matching `^[a-f0-9]+$`.
     pub key_material_id: Option<String>,
+}
+
+impl std::fmt::Debug for DecryptResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DecryptResponse")
+            .field("key_id", &self.key_id)
+            .field("plaintext", &"(hidden)")
+            .field("encryption_algorithm", &self.encryption_algorithm)
+            .field("ciphertext_for_recipient", &self.ciphertext_for_recipient)
+            .field("key_material_id", &self.key_material_id)
+            .finish()
+    }
 }
 
 /// `DeleteAliasRequest`.
@@ -753,7 +786,7 @@ pub struct DeriveSharedSecretRequest {
 }
 
 /// `DeriveSharedSecretResponse`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct DeriveSharedSecretResponse {
     /// `KeyId`: 1 to 2048 characters.
     pub key_id: Option<String>,
@@ -765,6 +798,18 @@ pub struct DeriveSharedSecretResponse {
     pub key_agreement_algorithm: Option<KeyAgreementAlgorithmSpec>,
     /// `KeyOrigin`.
     pub key_origin: Option<OriginType>,
+}
+
+impl std::fmt::Debug for DeriveSharedSecretResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeriveSharedSecretResponse")
+            .field("key_id", &self.key_id)
+            .field("shared_secret", &"(hidden)")
+            .field("ciphertext_for_recipient", &self.ciphertext_for_recipient)
+            .field("key_agreement_algorithm", &self.key_agreement_algorithm)
+            .field("key_origin", &self.key_origin)
+            .finish()
+    }
 }
 
 /// `DescribeCustomKeyStoresRequest`.
@@ -883,7 +928,7 @@ pub struct EnableKeyRotationRequest {
 }
 
 /// `EncryptRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct EncryptRequest {
     /// `KeyId`: 1 to 2048 characters.
     pub key_id: String,
@@ -897,6 +942,19 @@ pub struct EncryptRequest {
     pub encryption_algorithm: Option<EncryptionAlgorithmSpec>,
     /// `DryRun`.
     pub dry_run: Option<bool>,
+}
+
+impl std::fmt::Debug for EncryptRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EncryptRequest")
+            .field("key_id", &self.key_id)
+            .field("plaintext", &"(hidden)")
+            .field("encryption_context", &self.encryption_context)
+            .field("grant_tokens", &self.grant_tokens)
+            .field("encryption_algorithm", &self.encryption_algorithm)
+            .field("dry_run", &self.dry_run)
+            .finish()
+    }
 }
 
 /// `EncryptResponse`.
@@ -1013,7 +1071,7 @@ pub struct GenerateDataKeyPairRequest {
 }
 
 /// `GenerateDataKeyPairResponse`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct GenerateDataKeyPairResponse {
     /// `PrivateKeyCiphertextBlob`: 1 to 6144 bytes.
     pub private_key_ciphertext_blob: Option<Bytes>,
@@ -1029,6 +1087,20 @@ pub struct GenerateDataKeyPairResponse {
     pub ciphertext_for_recipient: Option<Bytes>,
     /// `KeyMaterialId`: 64 to 64 characters, matching `^[a-f0-9]+$`.
     pub key_material_id: Option<String>,
+}
+
+impl std::fmt::Debug for GenerateDataKeyPairResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GenerateDataKeyPairResponse")
+            .field("private_key_ciphertext_blob", &self.private_key_ciphertext_blob)
+            .field("private_key_plaintext", &"(hidden)")
+            .field("public_key", &self.public_key)
+            .field("key_id", &self.key_id)
+            .field("key_pair_spec", &self.key_pair_spec)
+            .field("ciphertext_for_recipient", &self.ciphertext_for_recipient)
+            .field("key_material_id", &self.key_material_id)
+            .finish()
+    }
 }
 
 /// `GenerateDataKeyPairWithoutPlaintextRequest`.
@@ -1081,7 +1153,7 @@ pub struct GenerateDataKeyRequest {
 }
 
 /// `GenerateDataKeyResponse`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct GenerateDataKeyResponse {
     /// `CiphertextBlob`: 1 to 6144 bytes.
     pub ciphertext_blob: Option<Bytes>,
@@ -1093,6 +1165,18 @@ pub struct GenerateDataKeyResponse {
     pub ciphertext_for_recipient: Option<Bytes>,
     /// `KeyMaterialId`: 64 to 64 characters, matching `^[a-f0-9]+$`.
     pub key_material_id: Option<String>,
+}
+
+impl std::fmt::Debug for GenerateDataKeyResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GenerateDataKeyResponse")
+            .field("ciphertext_blob", &self.ciphertext_blob)
+            .field("plaintext", &"(hidden)")
+            .field("key_id", &self.key_id)
+            .field("ciphertext_for_recipient", &self.ciphertext_for_recipient)
+            .field("key_material_id", &self.key_material_id)
+            .finish()
+    }
 }
 
 /// `GenerateDataKeyWithoutPlaintextRequest`.
@@ -1124,7 +1208,7 @@ pub struct GenerateDataKeyWithoutPlaintextResponse {
 }
 
 /// `GenerateMacRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct GenerateMacRequest {
     /// `Message`: 1 to 4096 bytes.
     pub message: Bytes,
@@ -1136,6 +1220,18 @@ pub struct GenerateMacRequest {
     pub grant_tokens: Option<Vec<String>>,
     /// `DryRun`.
     pub dry_run: Option<bool>,
+}
+
+impl std::fmt::Debug for GenerateMacRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GenerateMacRequest")
+            .field("message", &"(hidden)")
+            .field("key_id", &self.key_id)
+            .field("mac_algorithm", &self.mac_algorithm)
+            .field("grant_tokens", &self.grant_tokens)
+            .field("dry_run", &self.dry_run)
+            .finish()
+    }
 }
 
 /// `GenerateMacResponse`.
@@ -1161,12 +1257,21 @@ pub struct GenerateRandomRequest {
 }
 
 /// `GenerateRandomResponse`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct GenerateRandomResponse {
     /// `Plaintext`: 1 to 4096 bytes.
     pub plaintext: Option<Bytes>,
     /// `CiphertextForRecipient`: 1 to 6144 bytes.
     pub ciphertext_for_recipient: Option<Bytes>,
+}
+
+impl std::fmt::Debug for GenerateRandomResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GenerateRandomResponse")
+            .field("plaintext", &"(hidden)")
+            .field("ciphertext_for_recipient", &self.ciphertext_for_recipient)
+            .finish()
+    }
 }
 
 /// `GetKeyLastUsageRequest`.
@@ -1241,7 +1346,7 @@ pub struct GetParametersForImportRequest {
 }
 
 /// `GetParametersForImportResponse`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct GetParametersForImportResponse {
     /// `KeyId`: 1 to 2048 characters.
     pub key_id: Option<String>,
@@ -1251,6 +1356,17 @@ pub struct GetParametersForImportResponse {
     pub public_key: Option<Bytes>,
     /// `ParametersValidTo`.
     pub parameters_valid_to: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for GetParametersForImportResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GetParametersForImportResponse")
+            .field("key_id", &self.key_id)
+            .field("import_token", &self.import_token)
+            .field("public_key", &"(hidden)")
+            .field("parameters_valid_to", &self.parameters_valid_to)
+            .finish()
+    }
 }
 
 /// `GetPublicKeyRequest`.
@@ -2699,7 +2815,7 @@ pub struct ScheduleKeyDeletionResponse {
 }
 
 /// `SignRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SignRequest {
     /// `KeyId`: 1 to 2048 characters.
     pub key_id: String,
@@ -2713,6 +2829,19 @@ pub struct SignRequest {
     pub signing_algorithm: SigningAlgorithmSpec,
     /// `DryRun`.
     pub dry_run: Option<bool>,
+}
+
+impl std::fmt::Debug for SignRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignRequest")
+            .field("key_id", &self.key_id)
+            .field("message", &"(hidden)")
+            .field("message_type", &self.message_type)
+            .field("grant_tokens", &self.grant_tokens)
+            .field("signing_algorithm", &self.signing_algorithm)
+            .field("dry_run", &self.dry_run)
+            .finish()
+    }
 }
 
 /// `SignResponse`.
@@ -2859,7 +2988,7 @@ pub struct UpdateAliasRequest {
 }
 
 /// `UpdateCustomKeyStoreRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct UpdateCustomKeyStoreRequest {
     /// `CustomKeyStoreId`: 1 to 64 characters.
     pub custom_key_store_id: String,
@@ -2881,6 +3010,26 @@ pub struct UpdateCustomKeyStoreRequest {
     pub xks_proxy_authentication_credential: Option<XksProxyAuthenticationCredentialType>,
     /// `XksProxyConnectivity`.
     pub xks_proxy_connectivity: Option<XksProxyConnectivityType>,
+}
+
+impl std::fmt::Debug for UpdateCustomKeyStoreRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpdateCustomKeyStoreRequest")
+            .field("custom_key_store_id", &self.custom_key_store_id)
+            .field("new_custom_key_store_name", &self.new_custom_key_store_name)
+            .field("key_store_password", &"(hidden)")
+            .field("cloud_hsm_cluster_id", &self.cloud_hsm_cluster_id)
+            .field("xks_proxy_uri_endpoint", &self.xks_proxy_uri_endpoint)
+            .field("xks_proxy_uri_path", &self.xks_proxy_uri_path)
+            .field("xks_proxy_vpc_endpoint_service_name", &self.xks_proxy_vpc_endpoint_service_name)
+            .field(
+                "xks_proxy_vpc_endpoint_service_owner",
+                &self.xks_proxy_vpc_endpoint_service_owner,
+            )
+            .field("xks_proxy_authentication_credential", &self.xks_proxy_authentication_credential)
+            .field("xks_proxy_connectivity", &self.xks_proxy_connectivity)
+            .finish()
+    }
 }
 
 /// `UpdateCustomKeyStoreResponse`.
@@ -2906,7 +3055,7 @@ pub struct UpdatePrimaryRegionRequest {
 }
 
 /// `VerifyMacRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct VerifyMacRequest {
     /// `Message`: 1 to 4096 bytes.
     pub message: Bytes,
@@ -2922,6 +3071,19 @@ pub struct VerifyMacRequest {
     pub dry_run: Option<bool>,
 }
 
+impl std::fmt::Debug for VerifyMacRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyMacRequest")
+            .field("message", &"(hidden)")
+            .field("key_id", &self.key_id)
+            .field("mac_algorithm", &self.mac_algorithm)
+            .field("mac", &self.mac)
+            .field("grant_tokens", &self.grant_tokens)
+            .field("dry_run", &self.dry_run)
+            .finish()
+    }
+}
+
 /// `VerifyMacResponse`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VerifyMacResponse {
@@ -2934,7 +3096,7 @@ pub struct VerifyMacResponse {
 }
 
 /// `VerifyRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct VerifyRequest {
     /// `KeyId`: 1 to 2048 characters.
     pub key_id: String,
@@ -2950,6 +3112,20 @@ pub struct VerifyRequest {
     pub grant_tokens: Option<Vec<String>>,
     /// `DryRun`.
     pub dry_run: Option<bool>,
+}
+
+impl std::fmt::Debug for VerifyRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyRequest")
+            .field("key_id", &self.key_id)
+            .field("message", &"(hidden)")
+            .field("message_type", &self.message_type)
+            .field("signature", &self.signature)
+            .field("signing_algorithm", &self.signing_algorithm)
+            .field("grant_tokens", &self.grant_tokens)
+            .field("dry_run", &self.dry_run)
+            .finish()
+    }
 }
 
 /// `VerifyResponse`.
@@ -3017,7 +3193,7 @@ pub struct XksKeyConfigurationType {
 }
 
 /// `XksProxyAuthenticationCredentialType`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct XksProxyAuthenticationCredentialType {
     /// `AccessKeyId`: 20 to 30 characters, matching `^[A-Z2-7]+$`.
     pub access_key_id: String,
@@ -3025,8 +3201,17 @@ pub struct XksProxyAuthenticationCredentialType {
     pub raw_secret_access_key: String,
 }
 
+impl std::fmt::Debug for XksProxyAuthenticationCredentialType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("XksProxyAuthenticationCredentialType")
+            .field("access_key_id", &"(hidden)")
+            .field("raw_secret_access_key", &"(hidden)")
+            .finish()
+    }
+}
+
 /// `XksProxyConfigurationType`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct XksProxyConfigurationType {
     /// `Connectivity`.
     pub connectivity: Option<XksProxyConnectivityType>,
@@ -3040,6 +3225,19 @@ pub struct XksProxyConfigurationType {
     pub vpc_endpoint_service_name: Option<String>,
     /// `VpcEndpointServiceOwner`: 12 to 12 characters, matching `[0-9]{12}`.
     pub vpc_endpoint_service_owner: Option<String>,
+}
+
+impl std::fmt::Debug for XksProxyConfigurationType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("XksProxyConfigurationType")
+            .field("connectivity", &self.connectivity)
+            .field("access_key_id", &"(hidden)")
+            .field("uri_endpoint", &self.uri_endpoint)
+            .field("uri_path", &self.uri_path)
+            .field("vpc_endpoint_service_name", &self.vpc_endpoint_service_name)
+            .field("vpc_endpoint_service_owner", &self.vpc_endpoint_service_owner)
+            .finish()
+    }
 }
 
 /// `XksProxyConnectivityType`. The default is the model's first value, and stands only where an input is refused.

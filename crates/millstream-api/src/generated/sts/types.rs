@@ -47,7 +47,7 @@ pub struct AssumeRoleResponse {
 }
 
 /// `AssumeRoleWithSAMLRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct AssumeRoleWithSAMLRequest {
     /// `RoleArn`: 20 to 2048 characters, matching `[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+`.
     pub role_arn: String,
@@ -61,6 +61,19 @@ pub struct AssumeRoleWithSAMLRequest {
     pub policy: Option<String>,
     /// `DurationSeconds`: 900 to 43200.
     pub duration_seconds: Option<i32>,
+}
+
+impl std::fmt::Debug for AssumeRoleWithSAMLRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AssumeRoleWithSAMLRequest")
+            .field("role_arn", &self.role_arn)
+            .field("principal_arn", &self.principal_arn)
+            .field("saml_assertion", &"(hidden)")
+            .field("policy_arns", &self.policy_arns)
+            .field("policy", &self.policy)
+            .field("duration_seconds", &self.duration_seconds)
+            .finish()
+    }
 }
 
 /// `AssumeRoleWithSAMLResponse`.
@@ -87,7 +100,7 @@ pub struct AssumeRoleWithSAMLResponse {
 }
 
 /// `AssumeRoleWithWebIdentityRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct AssumeRoleWithWebIdentityRequest {
     /// `RoleArn`: 20 to 2048 characters, matching `[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+`.
     pub role_arn: String,
@@ -103,6 +116,20 @@ pub struct AssumeRoleWithWebIdentityRequest {
     pub policy: Option<String>,
     /// `DurationSeconds`: 900 to 43200.
     pub duration_seconds: Option<i32>,
+}
+
+impl std::fmt::Debug for AssumeRoleWithWebIdentityRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AssumeRoleWithWebIdentityRequest")
+            .field("role_arn", &self.role_arn)
+            .field("role_session_name", &self.role_session_name)
+            .field("web_identity_token", &"(hidden)")
+            .field("provider_id", &self.provider_id)
+            .field("policy_arns", &self.policy_arns)
+            .field("policy", &self.policy)
+            .field("duration_seconds", &self.duration_seconds)
+            .finish()
+    }
 }
 
 /// `AssumeRoleWithWebIdentityResponse`.
@@ -154,7 +181,7 @@ pub struct AssumedRoleUser {
 }
 
 /// `Credentials`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Credentials {
     /// `AccessKeyId`: 16 to 128 characters, matching `[\w]*`.
     pub access_key_id: String,
@@ -164,6 +191,17 @@ pub struct Credentials {
     pub session_token: String,
     /// `Expiration`.
     pub expiration: Timestamp,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .field("secret_access_key", &"(hidden)")
+            .field("session_token", &self.session_token)
+            .field("expiration", &self.expiration)
+            .finish()
+    }
 }
 
 /// `DecodeAuthorizationMessageRequest`.
@@ -219,10 +257,18 @@ pub struct GetCallerIdentityResponse {
 }
 
 /// `GetDelegatedAccessTokenRequest`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct GetDelegatedAccessTokenRequest {
     /// `TradeInToken`.
     pub trade_in_token: String,
+}
+
+impl std::fmt::Debug for GetDelegatedAccessTokenRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GetDelegatedAccessTokenRequest")
+            .field("trade_in_token", &"(hidden)")
+            .finish()
+    }
 }
 
 /// `GetDelegatedAccessTokenResponse`.
@@ -294,12 +340,21 @@ pub struct GetWebIdentityTokenRequest {
 }
 
 /// `GetWebIdentityTokenResponse`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct GetWebIdentityTokenResponse {
     /// `WebIdentityToken`.
     pub web_identity_token: Option<String>,
     /// `Expiration`.
     pub expiration: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for GetWebIdentityTokenResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GetWebIdentityTokenResponse")
+            .field("web_identity_token", &"(hidden)")
+            .field("expiration", &self.expiration)
+            .finish()
+    }
 }
 
 /// `PolicyDescriptorType`.
