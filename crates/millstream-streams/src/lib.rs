@@ -37,6 +37,8 @@ mod settings;
 mod state;
 mod streams;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod token;
 mod transition;

@@ -1,0 +1,6 @@
+//! Scenarios through the `Kinesis` trait: each rule of the service, as a caller meets it.
+
+mod records;
+mod reshards;
+mod streams;
+mod world;
