@@ -9,6 +9,7 @@ use crate::actors::operator::{ENCRYPTION, RETENTION, describe};
 use crate::actors::reader::{Cursor, Step};
 use crate::actors::subscriber::{Ending, Follower};
 use crate::history::{Event, From, ListedShard};
+use crate::network::CallError;
 use crate::service::{Described, Request};
 
 /// How long the service may take, in simulated time, to finish what was begun.
@@ -72,9 +73,20 @@ async fn read_whole(client: &Client, shard: &ListedShard) -> Result<(), String> 
 async fn follow_whole(client: &Client, consumer: &str, shard: &ListedShard) -> Result<(), String> {
     let name = format!("audit-push-{}", shard.shard);
     let mut follower = Follower::new(name, shard.shard.clone(), From::TrimHorizon, true);
-    match follower.follow(client, consumer, STEPS_MAX as u64).await {
-        Ending::Ended(_) => Ok(()),
-        Ending::Tip if shard.end.is_none() => Ok(()),
-        other => Err(format!("cannot follow {} to its end: {other:?}", shard.shard)),
+    let deadline = Instant::now() + SETTLE_MAX;
+    loop {
+        match follower.follow(client, consumer, STEPS_MAX as u64).await {
+            Ending::Ended(_) => return Ok(()),
+            Ending::Tip if shard.end.is_none() => return Ok(()),
+            // The consumer is still CREATING.
+            Ending::Failed(CallError::Fault(fault))
+                if fault.code == "ResourceInUseException" && Instant::now() < deadline =>
+            {
+                sleep(Duration::from_millis(200)).await;
+            }
+            other => {
+                return Err(format!("cannot follow {} to its end: {other:?}", shard.shard));
+            }
+        }
     }
 }

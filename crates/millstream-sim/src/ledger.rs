@@ -6,39 +6,61 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::SimClock;
 use crate::history::{Event, History};
 
-/// How often something happened that a tame world would lack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Power cuts.
-    pub power_cuts: usize,
+macro_rules! tally {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// How often something happened that a tame world would lack.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Tally {
+            $($(#[$doc])* pub $name: usize,)*
+        }
+
+        impl Tally {
+            /// Adds what happened in another world.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Panics where something never happened: the worlds were too tame to prove much.
+            pub fn assert_wild(&self) {
+                $(assert!(self.$name > 0, concat!(stringify!($name), " never happened"));)*
+            }
+        }
+    };
+}
+
+tally! {
+    /// Power cuts between two calls to the disk.
+    power_cuts,
+    /// Power losses within a call to the disk.
+    power_losses,
     /// Deaths of the process only.
-    pub kills: usize,
+    kills,
     /// Orderly stops.
-    pub stops: usize,
+    stops,
     /// Clock jumps.
-    pub clock_jumps: usize,
+    clock_jumps,
     /// Times that syncs were made to fail.
-    pub sync_failures: usize,
+    sync_failures,
     /// Times that the disk was full.
-    pub disks_full: usize,
+    disks_full,
     /// Times that the network was cut.
-    pub partitions: usize,
+    partitions,
     /// Acknowledged splits, merges and changes of the shard count.
-    pub reshards: usize,
+    reshards,
     /// Acknowledged changes of settings.
-    pub settings: usize,
+    settings,
     /// Requests that the network lost.
-    pub requests_lost: usize,
+    requests_lost,
     /// Answers that the network lost.
-    pub answers_lost: usize,
+    answers_lost,
     /// Handlers dropped half-way because their client went away.
-    pub handlers_dropped: usize,
+    handlers_dropped,
     /// Calls that the service answered with an error.
-    pub faults: usize,
+    faults,
     /// Records pushed to subscribers.
-    pub pushed: usize,
+    pushed,
     /// Ends of shards met by live readers.
-    pub shard_ends: usize,
+    shard_ends,
 }
 
 #[derive(Debug, Default)]

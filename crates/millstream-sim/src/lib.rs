@@ -15,6 +15,7 @@ pub mod dice;
 pub mod history;
 pub mod ledger;
 pub mod network;
+pub mod node;
 pub mod payload;
 pub mod service;
 pub mod targets;

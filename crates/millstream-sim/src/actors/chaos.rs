@@ -69,6 +69,7 @@ async fn cut_power(client: &Client, machine: &Machine) -> Result<(), String> {
 /// The power goes in the middle of a write or between a write and its sync.
 async fn lose_power(client: &Client, machine: &Machine) -> Result<(), String> {
     const PATIENCE_STEPS: usize = 3_000;
+    client.ledger.count(|tally| tally.power_losses += 1);
     client.ledger.say("chaos", "loosens the power cord");
     machine.host.lose_power_in(client.dice.between(1, 40));
     for _ in 0..PATIENCE_STEPS {
