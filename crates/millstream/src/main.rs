@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod commands;
 mod decode;
+mod demo;
 mod endpoint;
 mod exit;
 mod lines;

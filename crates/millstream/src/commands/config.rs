@@ -91,6 +91,7 @@ fn explained(effective: &Effective) -> String {
         let (value, origin) = effective.get(key.name);
         let flag = match key.name {
             "init_streams" => "--init-stream".to_owned(),
+            "tls_names" => "--tls-name".to_owned(),
             name => format!("--{}", name.replace('_', "-")),
         };
         let variable = format!("MILLSTREAM_{}", key.name.to_ascii_uppercase());

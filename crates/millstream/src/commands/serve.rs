@@ -1,9 +1,19 @@
 //! `dev` and `serve`: the server, for development and for real.
 
-use clap::Args;
+use std::io::IsTerminal;
 
+use clap::Args;
+use millstream_client::Endpoint;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::config::checked;
+use super::keys::printed;
+use crate::endpoint::LOCAL_ENDPOINT;
 use crate::exit::{Failure, Outcome};
-use crate::settings::SettingsFlags;
+use crate::serving::{Admission, Running};
+use crate::settings::{Durability, LogFormat, Settings, SettingsFlags};
+use crate::terminal::Style;
 
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
@@ -37,11 +47,154 @@ pub(crate) struct ServeArguments {
 }
 
 /// Serves this machine, whoever asks.
-pub(crate) async fn dev(_arguments: DevArguments) -> Outcome {
-    Err(Failure::failed("not wired yet"))
+pub(crate) async fn dev(arguments: DevArguments) -> Outcome {
+    let (_, settings) = checked(&arguments.settings)?;
+    let admission = if arguments.i_know_this_is_open { Admission::DevOpen } else { Admission::Dev };
+    for address in [Some(settings.listen), settings.tls_listen].into_iter().flatten() {
+        if admission == Admission::Dev && !address.ip().is_loopback() {
+            return Err(Failure::usage(format!(
+                "dev takes any credentials, and {address} can be reached by others"
+            ))
+            .advise(
+                "`millstream serve` verifies signatures; in a container whose port is published \
+                 on 127.0.0.1 only, add --i-know-this-is-open",
+            ));
+        }
+    }
+    run(settings, admission).await
 }
 
 /// Serves whoever signs.
-pub(crate) async fn serve(_arguments: ServeArguments) -> Outcome {
-    Err(Failure::failed("not wired yet"))
+pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
+    let (_, settings) = checked(&arguments.settings)?;
+    run(settings, Admission::Verified).await
+}
+
+async fn run(settings: Settings, admission: Admission) -> Outcome {
+    start_logging(&settings);
+    let mut server = Running::start(settings.clone(), admission).await?;
+    print!("{}", banner(&server, &settings, admission));
+    let signal = tokio::select! {
+        biased;
+        signal = stop_signal() => signal?,
+        failure = server.ended() => return Err(failure),
+    };
+    eprintln!("\n{signal}: no new requests; those under way may end (again to stop at once)");
+    let stopped = tokio::select! {
+        biased;
+        stopped = server.stop() => stopped?,
+        again = stop_signal() => {
+            return Err(Failure::failed(format!("{}: stopped at once", again?)));
+        }
+    };
+    match stopped {
+        0 => eprintln!("stopped; everything acknowledged is in {}", settings.data_dir.display()),
+        cut => eprintln!("stopped; {cut} connections took too long and were cut"),
+    }
+    Ok(())
+}
+
+/// Waits for the first signal that asks to stop, and names it.
+async fn stop_signal() -> Outcome<&'static str> {
+    let failed =
+        |error: std::io::Error| Failure::failed(format!("cannot wait for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(tokio::select! {
+        biased;
+        _ = interrupt.recv() => "interrupted",
+        _ = terminate.recv() => "told to stop",
+    })
+}
+
+fn start_logging(settings: &Settings) {
+    let filter = EnvFilter::new(&settings.log_filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    // A second subscriber is refused; the first one goes on, which is all that is wanted.
+    let _ = match settings.log_format {
+        LogFormat::Text => builder.with_ansi(is_terminal).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+    };
+}
+
+/// What a person needs to know once it serves.
+fn banner(server: &Running, settings: &Settings, admission: Admission) -> String {
+    let style = Style::of_stdout();
+    let endpoint = server.endpoint();
+    let line =
+        |name: &str, value: &str| format!("  {} {value}\n", style.dim(&format!("{name:<10}")));
+    let mut text =
+        format!("{}\n\n", style.bold("Millstream is serving Amazon Kinesis Data Streams."));
+    text += &line("endpoint", &style.bold(&endpoint.to_string()));
+    if let Some(tls) = server.tls_endpoint() {
+        text += &line("", &format!("{tls}   (trust it: millstream tls ca)"));
+    }
+    text += &line(
+        "mode",
+        &match admission {
+            Admission::Dev => style.yellow("dev: any credentials, this machine only"),
+            Admission::DevOpen => {
+                style.red("dev, OPEN TO THE NETWORK: anyone who connects may do anything")
+            }
+            Admission::Verified => "serve: every signature is verified".to_owned(),
+        },
+    );
+    let promise = match settings.durability {
+        Durability::Fsync => "on disk before each answer",
+        Durability::Buffered => "buffered: a power cut may lose what was answered",
+    };
+    text += &line("data", &format!("{} ({promise})", settings.data_dir.display()));
+    let region = format!("{}, account {}", settings.region, settings.account);
+    text += &line("region", &region);
+    if server.recovery.logs > 0 {
+        let found = format!(
+            "{} logs, {} records replayed{}",
+            server.recovery.logs,
+            server.recovery.records_replayed,
+            if server.recovery.torn_tail.is_some() { ", an unfinished write was cut" } else { "" }
+        );
+        text += &line("found", &found);
+    }
+    if let Some(minted) = &server.minted {
+        text += &format!(
+            "\nThe first start made the account's access key:\n\n{}\n",
+            printed(minted, false)
+        );
+    }
+    text += "\nTry, in another terminal:\n\n";
+    for command in commands_to_try(&endpoint, admission) {
+        text += &format!("  {}\n", style.cyan(&command));
+    }
+    text + "\nCtrl-C stops it.\n"
+}
+
+fn commands_to_try(endpoint: &Endpoint, admission: Admission) -> [String; 3] {
+    let is_default = endpoint.to_string() == LOCAL_ENDPOINT;
+    let flag = if is_default { String::new() } else { format!(" --endpoint-url {endpoint}") };
+    let aws = match admission {
+        Admission::Verified => "",
+        Admission::Dev | Admission::DevOpen => "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ",
+    };
+    [
+        format!("millstream streams create orders --shards 4{flag}"),
+        format!("seq 1000 | millstream put orders{flag} && millstream tail orders -f{flag}"),
+        format!("{aws}aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_to_try_reach_the_server_that_prints_them() {
+        let local: Endpoint = LOCAL_ENDPOINT.parse().unwrap();
+        let commands = commands_to_try(&local, Admission::Dev);
+        assert_eq!(commands[0], "millstream streams create orders --shards 4");
+        let elsewhere: Endpoint = "http://127.0.0.1:9999".parse().unwrap();
+        for command in commands_to_try(&elsewhere, Admission::Verified) {
+            assert!(command.contains("http://127.0.0.1:9999"), "{command}");
+        }
+    }
 }

@@ -1,12 +1,50 @@
-//! `tls`: to come.
-use clap::Args;
+//! `tls`: the local certificate authority, for clients that insist on TLS.
 
-use crate::exit::{Failure, Outcome};
+use clap::{Args, Subcommand};
+
+use super::config::checked;
+use crate::exit::Outcome;
+use crate::serving::data_dir::DataDir;
+use crate::serving::tls_files::{authority, authority_path};
+use crate::settings::SettingsFlags;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  to come")]
-pub(crate) struct Arguments {}
+#[command(after_help = "\
+KPL, Fluent Bit and others speak TLS only. Serve it with --tls-listen, and let them trust this
+authority; its private key stays in the data directory, readable by its owner only.
 
-pub(crate) fn run(_arguments: Arguments) -> Outcome {
-    Err(Failure::failed("not wired yet"))
+Examples:
+  millstream dev --tls-listen 127.0.0.1:4567
+  millstream tls ca > ca.pem
+  AWS_CA_BUNDLE=ca.pem aws --endpoint-url https://127.0.0.1:4567 kinesis list-streams
+  millstream tls path --data-dir /var/lib/millstream")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print the authority's certificate; it is made where there is none
+    Ca {
+        #[command(flatten)]
+        settings: SettingsFlags,
+    },
+    /// Print where the authority's certificate lies
+    Path {
+        #[command(flatten)]
+        settings: SettingsFlags,
+    },
+}
+
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    let (Action::Ca { settings } | Action::Path { settings }) = &arguments.action;
+    let (_, settings) = checked(settings)?;
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let authority = authority(&data_dir)?;
+    match arguments.action {
+        Action::Ca { .. } => print!("{}", authority.pem.certificate),
+        Action::Path { .. } => println!("{}", authority_path(&data_dir).display()),
+    }
+    Ok(())
 }

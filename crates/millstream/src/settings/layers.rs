@@ -27,6 +27,15 @@ pub(crate) struct SettingsFlags {
     /// Serve here over TLS too (see `millstream tls ca`)
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) tls_listen: Option<String>,
+    /// Name this host or address in the server's certificate too (repeat for more)
+    #[arg(long = "tls-name", value_name = "NAME")]
+    pub(crate) tls_names: Vec<String>,
+    /// Serve this certificate chain instead of one from the local authority
+    #[arg(long, value_name = "PEM-FILE", requires = "tls_private_key")]
+    pub(crate) tls_certificate: Option<String>,
+    /// The private key of --tls-certificate
+    #[arg(long, value_name = "PEM-FILE", requires = "tls_certificate")]
+    pub(crate) tls_private_key: Option<String>,
     /// Keep everything durable here [default: ./millstream-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
@@ -51,6 +60,9 @@ pub(crate) struct SettingsFlags {
     /// Which log lines to write, such as `debug` or `millstream_log=trace` [default: info]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,
+    /// Who may read /metrics [default: loopback]
+    #[arg(long, value_name = "loopback|all")]
+    pub(crate) metrics_for: Option<String>,
     /// Give requests under way this long after a signal to stop [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain_seconds: Option<String>,
@@ -58,18 +70,22 @@ pub(crate) struct SettingsFlags {
 
 /// The settings that flags name.
 pub(crate) fn flags_layer(flags: &SettingsFlags) -> Layer {
-    let streams = (!flags.init_streams.is_empty()).then(|| flags.init_streams.join(","));
+    let joined = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
     let named = [
         ("listen", "--listen", flags.listen.clone()),
         ("tls_listen", "--tls-listen", flags.tls_listen.clone()),
+        ("tls_names", "--tls-name", joined(&flags.tls_names)),
+        ("tls_certificate", "--tls-certificate", flags.tls_certificate.clone()),
+        ("tls_private_key", "--tls-private-key", flags.tls_private_key.clone()),
         ("data_dir", "--data-dir", flags.data_dir.clone()),
         ("region", "--region", flags.region.clone()),
         ("account", "--account", flags.account.clone()),
         ("limits", "--limits", flags.limits.clone()),
         ("durability", "--durability", flags.durability.clone()),
-        ("init_streams", "--init-stream", streams),
+        ("init_streams", "--init-stream", joined(&flags.init_streams)),
         ("log_format", "--log-format", flags.log_format.clone()),
         ("log_filter", "--log-filter", flags.log_filter.clone()),
+        ("metrics_for", "--metrics-for", flags.metrics_for.clone()),
         ("drain_seconds", "--drain-seconds", flags.drain_seconds.clone()),
     ];
     named

@@ -48,6 +48,24 @@ pub(crate) const KEYS: &[Key] = &[
         meaning: "Where to serve over TLS too, with a certificate from the local authority",
     },
     Key {
+        name: "tls_names",
+        default: "",
+        form: "NAME, ...",
+        meaning: "Host names and addresses of this server, for its certificate, beside localhost's",
+    },
+    Key {
+        name: "tls_certificate",
+        default: "",
+        form: "PEM FILE, or empty",
+        meaning: "A certificate chain of your own, instead of one from the local authority",
+    },
+    Key {
+        name: "tls_private_key",
+        default: "",
+        form: "PEM FILE, or empty",
+        meaning: "The private key of tls_certificate",
+    },
+    Key {
         name: "data_dir",
         default: "./millstream-data",
         form: "DIRECTORY",
@@ -94,6 +112,12 @@ pub(crate) const KEYS: &[Key] = &[
         default: "info",
         form: "LEVEL, or target=LEVEL, ...",
         meaning: "Which log lines to write: error, warn, info, debug, trace",
+    },
+    Key {
+        name: "metrics_for",
+        default: "loopback",
+        form: "loopback | all",
+        meaning: "Who may read /metrics",
     },
     Key {
         name: "drain_seconds",
@@ -191,6 +215,10 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Where to serve over TLS.
     pub(crate) tls_listen: Option<SocketAddr>,
+    /// Host names and addresses for the server's certificate.
+    pub(crate) tls_names: Vec<String>,
+    /// A certificate of the person's own, with its key.
+    pub(crate) tls_files: Option<(PathBuf, PathBuf)>,
     /// Where everything durable lies.
     pub(crate) data_dir: PathBuf,
     /// The region that ARNs name.
@@ -207,6 +235,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     /// Which log lines are written.
     pub(crate) log_filter: String,
+    /// Whether others than this machine may read `/metrics`.
+    pub(crate) metrics_for_all: bool,
     /// How long requests under way may take after a signal to stop.
     pub(crate) drain_seconds: u64,
 }
@@ -218,6 +248,9 @@ impl Settings {
         let mut check = values::Checker { effective, wrong: &mut wrong };
         let listen = check.take("listen", values::address);
         let tls_listen = check.take("tls_listen", values::optional_address);
+        let tls_names = check.take("tls_names", values::names);
+        let certificate = check.take("tls_certificate", values::optional_file);
+        let private_key = check.take("tls_private_key", values::optional_file);
         let data_dir = check.take("data_dir", values::directory);
         let region = check.take("region", values::parsed::<Region>);
         let account = check.take("account", values::parsed::<AccountId>);
@@ -226,11 +259,18 @@ impl Settings {
         let init_streams = check.take("init_streams", values::init_streams);
         let log_format = check.take("log_format", values::parsed::<LogFormat>);
         let log_filter = check.take("log_filter", values::log_filter);
+        let metrics_for_all = check.take("metrics_for", values::metrics_for_all);
         let drain_seconds = check.take("drain_seconds", values::seconds);
+        if let (Some(certificate), Some(private_key)) = (&certificate, &private_key) {
+            check.both_or_neither(certificate.is_some(), private_key.is_some());
+        }
+        let is_good = check.wrong.is_empty();
         let settings = (|| {
             Some(Self {
                 listen: listen?,
                 tls_listen: tls_listen?,
+                tls_names: tls_names?,
+                tls_files: certificate?.zip(private_key?),
                 data_dir: data_dir?,
                 region: region?,
                 account: account?,
@@ -239,10 +279,11 @@ impl Settings {
                 init_streams: init_streams?,
                 log_format: log_format?,
                 log_filter: log_filter?,
+                metrics_for_all: metrics_for_all?,
                 drain_seconds: drain_seconds?,
             })
         })();
-        settings.ok_or(wrong)
+        settings.filter(|_| is_good).ok_or(wrong)
     }
 
     /// Reads all layers as a start of the server does: file, environment, flags.

@@ -105,6 +105,18 @@ impl Checker<'_> {
     }
 }
 
+impl Checker<'_> {
+    /// A certificate is of no use without its key, nor a key without its certificate.
+    pub(super) fn both_or_neither(&mut self, has_certificate: bool, has_private_key: bool) {
+        if has_certificate == has_private_key {
+            return;
+        }
+        let missing = if has_certificate { "tls_private_key" } else { "tls_certificate" };
+        let _: Option<()> =
+            self.take(missing, |_| Err("a certificate and its private key go together".to_owned()));
+    }
+}
+
 /// Any value that parses itself.
 pub(super) fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
@@ -124,6 +136,26 @@ pub(super) fn optional_address(text: &str) -> Result<Option<SocketAddr>, String>
 /// A directory's path, which need not exist yet.
 pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.into()) }
+}
+
+/// A file's path, or nothing.
+pub(super) fn optional_file(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
+}
+
+/// Names, separated by commas.
+pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    Ok(names.map(ToOwned::to_owned).collect())
+}
+
+/// Who may read metrics.
+pub(super) fn metrics_for_all(text: &str) -> Result<bool, String> {
+    match text {
+        "loopback" => Ok(false),
+        "all" => Ok(true),
+        _ => Err(NotAChoice.to_string()),
+    }
 }
 
 /// Which quotas hold.
