@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::commit::Salt;
+use super::compact::wasteful;
 use super::frame::Chunk;
 use super::manifest::{LogSnapshot, Manifest};
 use super::segment::{Run, segment_name, write_segment};
@@ -28,13 +29,13 @@ const RESERVE_NAME: &str = "reserve";
 
 #[derive(Debug)]
 pub(super) struct Destager {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pool: Arc<Pool>,
     salt: Salt,
     /// What the manifest says now.
-    checkpoint: u64,
-    logs: Vec<LogSnapshot>,
-    segment_next: u64,
+    pub(super) checkpoint: u64,
+    pub(super) logs: Vec<LogSnapshot>,
+    pub(super) segment_next: u64,
     /// The manifest names no segment from this number on.
     named_next: u64,
     has_reserve: bool,
@@ -48,6 +49,7 @@ enum Work {
     Destage,
     Retire,
     Reserve,
+    Compact(Vec<u64>),
 }
 
 impl Destager {
@@ -76,6 +78,7 @@ impl Destager {
             Work::Prepare(blank, epoch) => self.prepare(blank, epoch),
             Work::Destage => self.destage(),
             Work::Reserve => self.make_reserve(),
+            Work::Compact(segments) => self.compact(&segments),
             Work::Retire => self.retire(),
         };
         match outcome {
@@ -95,11 +98,14 @@ impl Destager {
 
     pub(super) fn has_work(&self) -> bool {
         let files_max = self.shared.settings.wal_files_max;
-        self.pool.with(|state| {
+        let with_files = self.pool.with(|state| {
             let can_prepare = !state.blanks.is_empty() || state.file_count < files_max;
             (state.spares.is_empty() && can_prepare) || !state.full.is_empty()
-        }) || !self.has_reserve
+        });
+        with_files
+            || !self.has_reserve
             || !lock(&self.shared.segments).dead.is_empty()
+            || !self.wasteful().is_empty()
     }
 
     fn find_work(&self) -> Option<Work> {
@@ -116,7 +122,18 @@ impl Destager {
             }
             (!state.full.is_empty()).then_some(Work::Destage)
         });
-        found.or_else(|| (!self.has_reserve).then_some(Work::Reserve))
+        if found.is_some() {
+            return found;
+        }
+        if !self.has_reserve {
+            return Some(Work::Reserve);
+        }
+        let wasteful = self.wasteful();
+        (!wasteful.is_empty()).then_some(Work::Compact(wasteful))
+    }
+
+    fn wasteful(&self) -> Vec<u64> {
+        wasteful(&lock(&self.shared.segments), self.shared.settings.wal_file_bytes)
     }
 
     fn prepare(&self, blank: Option<WalFile>, epoch: u64) -> io::Result<()> {
@@ -203,7 +220,7 @@ impl Destager {
             self.segment_next += 1;
             let (entry, written) = write_segment(&*self.shared.storage, number, &group, interval)?;
             add(&self.shared.counters.segment_bytes, entry.file_bytes);
-            let live = LiveSegment { entry, run_count: written.len() };
+            let live = LiveSegment::new(entry, &written);
             lock(&self.shared.segments).live.insert(number, live);
             runs.extend(written);
         }
@@ -220,7 +237,7 @@ impl Destager {
     }
 
     /// Forgets segments that no manifest names yet. Their bytes are still in write-ahead files.
-    fn discard_unnamed(&self) {
+    pub(super) fn discard_unnamed(&self) {
         for number in self.named_next..self.segment_next {
             lock(&self.shared.segments).live.remove(&number);
             // Best effort: an unnamed segment is found and removed at the next start.
@@ -261,7 +278,11 @@ impl Destager {
     }
 
     /// Commits to the segments that live now, then unlinks those that do not.
-    fn store_manifest(&mut self, checkpoint: u64, mut logs: Vec<LogSnapshot>) -> io::Result<()> {
+    pub(super) fn store_manifest(
+        &mut self,
+        checkpoint: u64,
+        mut logs: Vec<LogSnapshot>,
+    ) -> io::Result<()> {
         // A start may be ahead of what replay would give, since it only ever grows, and must be
         // where a segment below it is about to go.
         for snapshot in &mut logs {
@@ -272,7 +293,8 @@ impl Destager {
         }
         let (segments, dead) = {
             let mut held = lock(&self.shared.segments);
-            let live = held.live.values().map(|live| live.entry).collect();
+            let live = held.live.values().filter(|live| !live.is_superseded);
+            let live = live.map(|live| live.entry).collect();
             (live, std::mem::take(&mut held.dead))
         };
         let manifest = Manifest {
@@ -304,7 +326,7 @@ impl Destager {
     fn publish(&mut self, run: Run) {
         let id = run.log;
         let Some(entry) = self.shared.log(id) else {
-            lock(&self.shared.segments).release(run.segment, 1);
+            lock(&self.shared.segments).release(&run);
             return;
         };
         let mut inner = entry.write();
@@ -325,7 +347,7 @@ impl Destager {
         inner.destaged_to = run.end;
         if inner.deleted || run.end <= inner.start {
             drop(inner);
-            lock(&self.shared.segments).release(run.segment, 1);
+            lock(&self.shared.segments).release(&run);
         } else {
             inner.runs.push_back(run);
         }

@@ -8,6 +8,7 @@
 //! damage is reported, never served and never repaired by deleting.
 
 mod commit;
+mod compact;
 mod destage;
 mod drive;
 mod frame;
@@ -333,14 +334,16 @@ impl Log for EmbeddedLog {
             engine
                 .from_disk(move |shared| {
                     let outcome = shared.read_segment(&entry, &run, from, limit);
-                    if outcome.is_ok() || entry.read().start < run.end {
+                    if outcome.is_ok() {
                         return outcome;
                     }
-                    // Trimmed and unlinked under our feet: what is left is read instead.
+                    // Perhaps the segment was trimmed or rewritten under our feet: then the
+                    // records are elsewhere by now.
                     match shared.read_memory(&entry, from, limit) {
+                        Source::Segment(now) if now.segment == run.segment => outcome,
+                        Source::Segment(now) => shared.read_segment(&entry, &now, from, limit),
                         Source::Done(read) => Ok(read),
                         Source::Failed(error) => Err(error),
-                        Source::Segment(run) => shared.read_segment(&entry, &run, from, limit),
                     }
                 })
                 .await
@@ -359,7 +362,19 @@ impl Log for EmbeddedLog {
             match Shared::position_in_memory(&entry, at)? {
                 Ok(position) => Ok(position),
                 Err(run) => {
-                    engine.from_disk(move |shared| shared.position_in_run(&entry, &run, at)).await
+                    engine
+                        .from_disk(move |shared| {
+                            let outcome = shared.position_in_run(&entry, &run, at);
+                            if outcome.is_ok() {
+                                return outcome;
+                            }
+                            match Shared::position_in_memory(&entry, at)? {
+                                Ok(position) => Ok(position),
+                                Err(now) if now.segment == run.segment => outcome,
+                                Err(now) => shared.position_in_run(&entry, &now, at),
+                            }
+                        })
+                        .await
                 }
             }
         })

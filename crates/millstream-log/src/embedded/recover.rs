@@ -442,8 +442,9 @@ fn load_segments(
         };
         // A damaged segment is kept whatever becomes of its logs: it is evidence, and perhaps
         // there is somebody who can read the rest of it.
-        let run_count = runs.len() + usize::from(!is_whole);
-        lock(&shared.segments).live.insert(entry.number, LiveSegment { entry: *entry, run_count });
+        let mut live = LiveSegment::new(*entry, &runs);
+        live.is_kept_as_is = !is_whole;
+        lock(&shared.segments).live.insert(entry.number, live);
         for run in runs {
             let log = replay.logs.get(&run.log);
             match log.filter(|log| run.end > log.snapshot.start) {
@@ -455,14 +456,10 @@ fn load_segments(
                     });
                     entry.write().runs.push_back(run);
                 }
-                None => lock(&shared.segments).release(run.segment, 1),
+                None => lock(&shared.segments).release(&run),
             }
         }
-        if run_count == 0 {
-            let mut segments = lock(&shared.segments);
-            segments.live.remove(&entry.number);
-            segments.dead.push(entry.number);
-        }
+        lock(&shared.segments).bury(entry.number);
     }
     Ok(())
 }
@@ -497,6 +494,8 @@ fn publish_logs(shared: &Shared, replay: &mut Replay) {
             entry
         });
         let mut inner = entry.write();
+        // Rewritten segments have high numbers and old records.
+        inner.runs.make_contiguous().sort_by_key(|run| run.first);
         inner.destaged_to = log.destaged_to;
         for chunk in log.chunks {
             shared.push_chunk(&mut inner, chunk);

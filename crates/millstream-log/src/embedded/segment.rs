@@ -72,10 +72,13 @@ impl Run {
         self.entry_before(after)
     }
 
+    /// The first chunk.
+    pub(super) fn begin(&self) -> IndexEntry {
+        IndexEntry { first: self.first, arrived: self.first_arrived, offset: self.offset }
+    }
+
     fn entry_before(&self, after: usize) -> IndexEntry {
-        let begin =
-            IndexEntry { first: self.first, arrived: self.first_arrived, offset: self.offset };
-        after.checked_sub(1).map_or(begin, |index| self.index[index])
+        after.checked_sub(1).map_or_else(|| self.begin(), |index| self.index[index])
     }
 }
 

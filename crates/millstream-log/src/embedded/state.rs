@@ -57,18 +57,40 @@ pub(super) struct Segments {
 #[derive(Debug)]
 pub(super) struct LiveSegment {
     pub(super) entry: SegmentEntry,
-    /// Logs that still need it.
-    pub(super) run_count: usize,
+    /// Runs that a log still needs.
+    run_count: usize,
+    /// Bytes of chunks in those.
+    pub(super) live_bytes: u64,
+    /// Damaged: never rewritten, and never unlinked.
+    pub(super) is_kept_as_is: bool,
+    /// No manifest names it any more: readers are about to move to the segment that replaces it.
+    pub(super) is_superseded: bool,
+}
+
+impl LiveSegment {
+    pub(super) fn new(entry: SegmentEntry, runs: &[Run]) -> Self {
+        let live_bytes = runs.iter().map(|run| run.bytes).sum();
+        let run_count = runs.len();
+        Self { entry, run_count, live_bytes, is_kept_as_is: false, is_superseded: false }
+    }
 }
 
 impl Segments {
-    pub(super) fn release(&mut self, segment: u64, runs: usize) {
-        if let Some(live) = self.live.get_mut(&segment) {
-            live.run_count = live.run_count.saturating_sub(runs);
-            if live.run_count == 0 {
-                self.live.remove(&segment);
-                self.dead.push(segment);
-            }
+    /// A log needs `run` no more.
+    pub(super) fn release(&mut self, run: &Run) {
+        if let Some(live) = self.live.get_mut(&run.segment) {
+            live.run_count = live.run_count.saturating_sub(1);
+            live.live_bytes = live.live_bytes.saturating_sub(run.bytes);
+        }
+        self.bury(run.segment);
+    }
+
+    /// Gives up a segment that nobody needs.
+    pub(super) fn bury(&mut self, segment: u64) {
+        let unneeded = |live: &LiveSegment| live.run_count == 0 && !live.is_kept_as_is;
+        if self.live.get(&segment).is_some_and(unneeded) {
+            self.live.remove(&segment);
+            self.dead.push(segment);
         }
     }
 }
@@ -260,7 +282,7 @@ impl Shared {
         while inner.runs.front().is_some_and(|run| run.end <= start) {
             let run = inner.runs.pop_front().expect("just seen");
             let mut segments = lock(&self.segments);
-            segments.release(run.segment, 1);
+            segments.release(&run);
             released |= !segments.dead.is_empty();
         }
         released

@@ -101,7 +101,7 @@ fn a_life_without_faults_rolls_destages_and_ends_well() {
         let mut acked = Acked::new();
         live(&log, &mut acked).await.unwrap();
         let stats = log.stats();
-        assert!(stats.segments > 3, "{stats:?}");
+        assert!(stats.segments >= 3, "{stats:?}");
         assert!(stats.cached_bytes <= 24 << 10, "{stats:?}");
         check_acked(&log, &acked, "no fault").await;
         drop(log);

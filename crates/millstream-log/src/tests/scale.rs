@@ -88,3 +88,41 @@ fn a_deleted_log_frees_the_segment_that_it_shared_once_all_are_gone() {
         assert!(!world.disk.names().iter().any(|name| name.starts_with("segment")));
     });
 }
+
+#[test]
+fn a_log_kept_for_long_does_not_hold_on_to_the_bytes_of_others() {
+    // Goal: log 1 keeps everything, logs 2..=9 the last few records, as with retentions of a
+    // year and of a day; the disk holds what is kept and not everything that ever was.
+    let world = World::seeded(1);
+    run(async {
+        let log = world.open();
+        for id in 1..10 {
+            log.create(LogId(id)).await.unwrap();
+        }
+        for round in 0..1_000 {
+            append(&log, 1, &[payload(round, 100)]).await.unwrap();
+            for id in 2..10 {
+                append(&log, id, &[payload(round, 200)]).await.unwrap();
+            }
+            if round % 50 == 0 {
+                for id in 2..10 {
+                    log.trim(LogId(id), Position(round)).await.unwrap();
+                }
+            }
+        }
+        let appended = 1_000 * (100 + 8 * 200);
+        let used = world.disk.used_bytes() - 3 * (64 << 10);
+        assert!(used < appended / 3, "{used} of {appended} bytes are held");
+        drop(log);
+        world.disk.crash(1);
+        let log = world.open();
+        let found = payloads(&read_all(&log, 1, ALL).await.unwrap());
+        let sent: Vec<_> = (0..1_000).map(|round| payload(round, 100)).collect();
+        assert_eq!(found, sent);
+        for id in 2..10 {
+            let found = payloads(&read_all(&log, id, ALL).await.unwrap());
+            let sent: Vec<_> = (950..1_000).map(|round| payload(round, 200)).collect();
+            assert_eq!(found, sent);
+        }
+    });
+}
