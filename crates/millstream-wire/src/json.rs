@@ -289,7 +289,7 @@ impl<'a> Reader<'a> {
             Kind::Null => self.null(),
             Kind::Boolean => self.boolean().map(drop),
             Kind::Number => self.number().map(drop),
-            Kind::Text | Kind::Bytes => self.string_bytes().map(drop),
+            Kind::Text | Kind::Bytes => self.string().map(drop),
             kind @ (Kind::List | Kind::Map) => {
                 let Some(depth) = depth.checked_sub(1) else { return Err(DecodeError::TooDeep) };
                 let mut open = self.open();

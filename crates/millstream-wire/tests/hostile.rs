@@ -170,6 +170,7 @@ fn broken_json_is_refused() {
         r#"{"Text":"\ud800x"}"#,
         "{\"Text\":\"a\nb\"}",
         "{\"Text\":\"a\0b\"}",
+        "{\"Unknown\":\"a\nb\"}",
         r#"{"List":[{},]}"#,
         r#"{"List":[{} {}]}"#,
         r#"{"Boolean":tru}"#,

@@ -97,6 +97,62 @@ proptest! {
     }
 }
 
+/// Pieces that JSON is made of, and some that it is not.
+const PIECES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"a\"",
+    "\"\"",
+    "\"b\\n\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud83d\"",
+    "\"\\x\"",
+    "\"",
+    "\\",
+    "0",
+    "-1",
+    "1.5",
+    "1e-7",
+    "01",
+    "-",
+    "1.",
+    "true",
+    "false",
+    "null",
+    "nul",
+    " ",
+    "\n",
+    "\t",
+    "{}",
+    "[]",
+    "{\"a\":1}",
+    "[1,2]",
+    "\u{e9}",
+    "\"\u{e9}\"",
+    "/",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// Differential: what another reader takes as the value of an unknown member, ours does too.
+    #[test]
+    fn json_is_what_another_reader_says_it_is(
+        pieces in vec(prop::sample::select(PIECES), 0..9),
+    ) {
+        let body = format!("{{\"Unknown\":{}}}", pieces.concat());
+        let ours = decode_input::<Sample>(Codec::Json11, &Bytes::from(body.clone())).is_ok();
+        let theirs = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&body).is_ok();
+        // A second key in the outer object may name a member of ours or occur twice.
+        let has_more_keys = body.contains("},\"") || body.contains("\"a\":1},");
+        prop_assert!(has_more_keys || ours == theirs, "{} (ours {})", body, ours);
+    }
+}
+
 #[test]
 fn json_and_cbor_look_as_clients_expect() {
     let value = Sample {
