@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{StatusCode, uri::Authority};
 
@@ -24,16 +24,10 @@ pub(crate) fn check_head(parts: &Parts) -> Result<(), Refusal> {
     if let Some(name) = headers.keys().find(|name| name.as_str().starts_with(OWN_PREFIX)) {
         return Err(denied(format!("The header {name} is not taken from clients.")));
     }
-    let bad = |message: &str| {
-        let (form, code) = (Form::RestJson, "BadRequestException");
-        Err(Refusal::new(form, code, message, StatusCode::BAD_REQUEST))
-    };
-    // Two lengths are two requests to someone on the way.
-    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-        return bad("A request has a Content-Length or a Transfer-Encoding, not both.");
-    }
     if headers.get_all(HOST).iter().nth(1).is_some() {
-        return bad("A request has one Host header.");
+        let (form, code) = (Form::RestJson, "BadRequestException");
+        let message = "A request has one Host header.";
+        return Err(Refusal::new(form, code, message, StatusCode::BAD_REQUEST));
     }
     Ok(())
 }
@@ -157,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_headers_and_two_lengths_are_refused() {
+    fn our_own_headers_and_two_hosts_are_refused() {
         let head = |headers: &[(&str, &str)]| {
             let mut request = Request::builder().uri("/");
             for (name, value) in headers {
@@ -167,7 +161,6 @@ mod tests {
         };
         assert!(head(&[("host", "a")]).is_ok());
         assert!(head(&[("x-millstream-caller", "root")]).is_err());
-        assert!(head(&[("content-length", "1"), ("transfer-encoding", "chunked")]).is_err());
         assert!(head(&[("host", "a"), ("host", "b")]).is_err());
     }
 }
