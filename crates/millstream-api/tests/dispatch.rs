@@ -77,7 +77,7 @@ impl Kinesis for Echo {
     ) -> Result<SubscribeToShardOutput, SubscribeToShardError> {
         let event = SubscribeToShardEvent {
             records: vec![record(&input.shard_id, call.received)],
-            continuation_sequence_number: "1".to_owned(),
+            continuation_sequence_number: Some("1".to_owned()),
             ..SubscribeToShardEvent::default()
         };
         let event = SubscribeToShardEventStream::SubscribeToShardEvent(event);

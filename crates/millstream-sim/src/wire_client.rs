@@ -343,7 +343,7 @@ fn events(codec: Codec, frames: futures_util::stream::BoxStream<'static, Bytes>)
             let children = event.child_shards.unwrap_or_default();
             Ok(GotRecords {
                 records: event.records.into_iter().map(got).collect(),
-                next: Some(event.continuation_sequence_number).filter(|next| !next.is_empty()),
+                next: event.continuation_sequence_number,
                 behind_ms: u64::try_from(event.millis_behind_latest).unwrap_or(0),
                 children: children.into_iter().map(|child| child.shard_id).collect(),
             })

@@ -53,9 +53,7 @@ pub(super) async fn run(
 fn pushed(event: Event) -> SubscribeToShardEventStream {
     SubscribeToShardEventStream::SubscribeToShardEvent(SubscribeToShardEvent {
         records: event.records.into_iter().map(convert::record).collect(),
-        continuation_sequence_number: event
-            .continuation
-            .map_or_else(String::new, |number| number.to_string()),
+        continuation_sequence_number: event.continuation.map(|number| number.to_string()),
         millis_behind_latest: i64::try_from(event.behind_ms).unwrap_or(i64::MAX),
         child_shards: event.children.map(|all| all.iter().map(convert::child).collect()),
     })

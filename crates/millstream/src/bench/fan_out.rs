@@ -82,7 +82,9 @@ impl Subscriber {
             tally.records += records;
             // Only the readers' side counts here; the writers' is counted where they write.
             self.bench.control.delivered(records);
-            *position = ReadFrom::AfterSequenceNumber(event.continuation_sequence_number);
+            if let Some(number) = event.continuation_sequence_number {
+                *position = ReadFrom::AfterSequenceNumber(number);
+            }
         }
         Ok(())
     }

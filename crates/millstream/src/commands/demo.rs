@@ -260,7 +260,9 @@ impl Follower {
                 let pushed = lock(&self.shared.pushed);
                 view.pushed(pushed.0.count(), &pushed.1);
             }
-            *position = ReadFrom::AfterSequenceNumber(event.continuation_sequence_number);
+            if let Some(number) = event.continuation_sequence_number {
+                *position = ReadFrom::AfterSequenceNumber(number);
+            }
         }
         Ok(())
     }
