@@ -129,6 +129,9 @@ pub(super) struct Lane {
     predecessors_synced: bool,
     builder: CommitBuilder,
     logs: HashMap<LogId, Planned>,
+    /// The latest arrival given to any log: a log made while the clock is behind begins here too,
+    /// so that its records do not look expired once the clock is right again.
+    arrived_ms: u64,
 }
 
 impl Command {
@@ -159,9 +162,21 @@ impl Lane {
         (current, number): (Option<Current>, u64),
     ) -> Self {
         let logs = shared.all_logs().into_iter().map(|entry| (entry.id, Planned::of(entry)));
-        let logs = logs.collect();
+        let logs: HashMap<LogId, Planned> = logs.collect();
+        let arrived_ms = logs.values().map(|planned| planned.last_arrived).max().unwrap_or(0);
         let (predecessors_synced, builder) = (true, CommitBuilder::default());
-        Self { shared, pool, clock, salt, current, number, predecessors_synced, builder, logs }
+        Self {
+            shared,
+            pool,
+            clock,
+            salt,
+            current,
+            number,
+            predecessors_synced,
+            builder,
+            logs,
+            arrived_ms,
+        }
     }
 
     /// Makes room for a commit of `command_bytes`, by going on to a prepared file where needed;
@@ -195,7 +210,9 @@ impl Lane {
         self.builder.clear(self.shared.settings.commit_bytes_max);
         let mut undo = Vec::new();
         let mut commit = Commit::default();
-        let now = self.clock.now();
+        // The wall clock may jump back; arrivals never do.
+        self.arrived_ms = self.arrived_ms.max(self.clock.now().ms());
+        let now = Timestamp::from_ms(self.arrived_ms);
         for command in commands {
             self.plan(command, now, &mut commit, &mut undo);
         }
@@ -417,7 +434,6 @@ impl Lane {
         if planned.sealed {
             return Err(AppendError::Sealed);
         }
-        // The wall clock may jump back; a log's arrivals never do.
         let arrived = now.ms().max(planned.last_arrived);
         let first = Position(planned.next);
         let count = batch.count;
