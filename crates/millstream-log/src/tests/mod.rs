@@ -8,6 +8,7 @@ mod contract;
 mod faults;
 mod model;
 mod real_disk;
+mod rewrite;
 mod scale;
 mod torn;
 
