@@ -67,7 +67,7 @@ pub enum Capacity {
 }
 
 const POLL_FIRST: Duration = Duration::from_millis(10);
-const POLL_MAX: Duration = Duration::from_millis(1_000);
+const POLL_MAX: Duration = Duration::from_secs(1);
 
 impl Client {
     /// CreateStream.

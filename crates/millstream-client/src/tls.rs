@@ -55,7 +55,7 @@ pub(crate) fn client_config(
         }
         Trust::File(path) => {
             let read: Result<Vec<_>, _> =
-                CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
+                CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
             (path.display().to_string(), read)
         }
         Trust::Pem(text) => {

@@ -18,6 +18,8 @@ mod reading;
 mod serving;
 mod settings;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

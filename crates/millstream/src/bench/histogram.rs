@@ -78,7 +78,7 @@ fn bucket(ns: u64) -> usize {
     if ns < PARTS {
         return usize::try_from(ns).expect("below 64");
     }
-    let shift = 63 - ns.leading_zeros() - PART_BITS;
+    let shift = ns.ilog2() - PART_BITS;
     let index = (u64::from(shift) << PART_BITS) + (ns >> shift);
     usize::try_from(index).expect("at most 3,776 buckets")
 }

@@ -77,10 +77,7 @@ impl Report {
         }
         let mut text = format!("{}\n\n{}\n", setting.join(", "), table.render(style));
         for section in &self.sections {
-            text += &format!("\n{} latency: {}", section.name, section.latency_of);
-            for (code, count) in &section.tally.errors {
-                text += &format!("\n{}", style.red(&format!("{count} x {code}")));
-            }
+            text.push_str(&section.footnotes(style));
         }
         text += "\n";
         text += &verdict_text(self.verdict, style);
@@ -125,6 +122,14 @@ fn verdict_text(verdict: Option<Verdict>, style: Style) -> String {
 }
 
 impl Section {
+    /// What its latency means, and what failed.
+    fn footnotes(&self, style: Style) -> String {
+        let mut lines = vec![format!("\n{} latency: {}", self.name, self.latency_of)];
+        let errors = self.tally.errors.iter();
+        lines.extend(errors.map(|(code, count)| style.red(&format!("{count} x {code}"))));
+        lines.join("\n")
+    }
+
     fn cells(&self) -> Vec<String> {
         let tally = &self.tally;
         let quantile = |per_mille| duration_text(tally.latency.quantile(per_mille));

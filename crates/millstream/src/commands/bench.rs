@@ -421,7 +421,7 @@ impl Run {
                 _ = tokio::signal::ctrl_c() => control.stop(),
                 () = tokio::time::sleep(TICK) => {
                     let now = (control.records.load(Ordering::Relaxed), control.elapsed());
-                    let seconds = (now.1 - last.1).as_secs_f64().max(1e-9);
+                    let seconds = now.1.saturating_sub(last.1).as_secs_f64().max(1e-9);
                     #[allow(clippy::cast_precision_loss)] // For the eye.
                     let rate = (now.0 - last.0) as f64 / seconds;
                     last = now;

@@ -86,7 +86,7 @@ fn toml_value(key: &str, value: &str) -> String {
 
 fn explained(effective: &Effective) -> String {
     let style = Style::of_stdout();
-    let mut text = String::new();
+    let mut blocks = Vec::new();
     for key in KEYS {
         let (value, origin) = effective.get(key.name);
         let flag = match key.name {
@@ -95,7 +95,7 @@ fn explained(effective: &Effective) -> String {
             name => format!("--{}", name.replace('_', "-")),
         };
         let variable = format!("MILLSTREAM_{}", key.name.to_ascii_uppercase());
-        text += &format!(
+        blocks.push(format!(
             "{} = {}   {}\n    {}\n    takes {}; default \"{}\"; also {variable}, {flag}\n\n",
             style.bold(key.name),
             toml_value(key.name, value),
@@ -103,9 +103,9 @@ fn explained(effective: &Effective) -> String {
             key.meaning,
             key.form,
             key.default,
-        );
+        ));
     }
-    text
+    blocks.concat()
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
         println!("using the server at {}", client.endpoint());
         return demonstrate(&client, &arguments).await;
     }
-    let (settings, place) = scratch()?;
+    let (settings, place) = scratch();
     let server = Running::start(settings, Admission::Dev).await?;
     println!(
         "started a server at {}, its data in {} until the end",

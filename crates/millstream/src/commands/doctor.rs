@@ -70,6 +70,8 @@ impl Check {
 const SKEW_SECONDS_MAX: u64 = 300;
 const SKEW_SECONDS_GOOD: u64 = 30;
 const FREE_BYTES_GOOD: u64 = 2_000_000_000;
+/// Rights of the group and of others.
+const OTHERS: u32 = 0o077;
 const SYNCS: u32 = 100;
 const SYNC_GOOD: Duration = Duration::from_millis(20);
 const FILES_GOOD: u64 = 4_096;
@@ -190,7 +192,7 @@ fn clock_check(probe: &Probe) -> Check {
     let text = match ahead {
         0 => "as the endpoint's".to_owned(),
         ahead if ahead > 0 => format!("{ahead} s behind the endpoint's"),
-        ahead => format!("{} s ahead of the endpoint's", -ahead),
+        ahead => format!("{} s ahead of the endpoint's", ahead.unsigned_abs()),
     };
     let advice = "signatures are refused beyond 300 s: set the clock (NTP)";
     match ahead.unsigned_abs() {
@@ -224,7 +226,8 @@ fn data_dir_checks(data_dir: &Path, tell: &mut impl FnMut(Check)) {
             return tell(Check::bad("data dir", format!("{at}: {error}"), advice));
         }
     };
-    tell(if metadata.mode() & 0o077 == 0 {
+    let others = metadata.mode() & OTHERS;
+    tell(if others == 0 {
         Check::good("data dir", format!("{at}, its owner's only"))
     } else {
         let found = format!("{at} is open to others (mode {:o})", metadata.mode() & 0o777);
@@ -302,8 +305,8 @@ mod tests {
     fn a_disk_is_measured_and_left_as_it_was() {
         let place = crate::serving::data_dir::tests::TestDir::new();
         let data_dir = crate::serving::data_dir::DataDir::open(&place.0).unwrap();
-        let before = std::fs::read_dir(data_dir.path()).unwrap().count();
-        assert_eq!(measure_syncs(data_dir.path()).unwrap().count(), u64::from(SYNCS));
-        assert_eq!(std::fs::read_dir(data_dir.path()).unwrap().count(), before);
+        let before = std::fs::read_dir(data_dir.keys()).unwrap().count();
+        assert_eq!(measure_syncs(&data_dir.keys()).unwrap().count(), u64::from(SYNCS));
+        assert_eq!(std::fs::read_dir(data_dir.keys()).unwrap().count(), before);
     }
 }

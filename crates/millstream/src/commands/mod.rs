@@ -35,7 +35,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Shards(arguments) => on_runtime(shards::run(arguments)),
         Command::Bench(arguments) => on_runtime(bench::run(arguments)),
         Command::Keys(arguments) => keys::run(arguments),
-        Command::Tls(arguments) => tls::run(arguments),
+        Command::Tls(arguments) => tls::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
         Command::Completion { shell } => {

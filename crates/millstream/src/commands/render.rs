@@ -42,7 +42,7 @@ pub(crate) struct Shown {
 }
 
 /// Takes apart what a record holds.
-pub(crate) fn unfold(shard: &str, record: Record, kpl: bool, gzip: bool) -> Vec<Shown> {
+pub(crate) fn unfold(shard: &str, record: &Record, kpl: bool, gzip: bool) -> Vec<Shown> {
     let arrived = record.approximate_arrival_timestamp.unwrap_or_default();
     let shown = |part, key, data| Shown {
         shard: shard.to_owned(),
@@ -106,16 +106,13 @@ impl Shown {
         if let Some(part) = self.part {
             value["part"] = part.into();
         }
-        match std::str::from_utf8(&self.data) {
-            Ok(text) => {
-                // Records that are JSON show as JSON, so that `jq .data.user` works.
-                let parsed = serde_json::from_str(text).ok();
-                value["data"] = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
-            }
-            Err(_) => {
-                let encoded = base64_simd::STANDARD.encode_to_string(&self.data);
-                value["data_base64"] = Value::String(encoded);
-            }
+        if let Ok(text) = std::str::from_utf8(&self.data) {
+            // Records that are JSON show as JSON, so that `jq .data.user` works.
+            let parsed = serde_json::from_str(text).ok();
+            value["data"] = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
+        } else {
+            let encoded = base64_simd::STANDARD.encode_to_string(&self.data);
+            value["data_base64"] = Value::String(encoded);
         }
         value
     }
@@ -162,7 +159,7 @@ mod tests {
     }
 
     fn written(data: &'static [u8], output: Output) -> String {
-        let shown = unfold("shardId-000000000012", record(data), true, true);
+        let shown = unfold("shardId-000000000012", &record(data), true, true);
         let mut out = Vec::new();
         shown[0].write(&mut out, output, Style::plain()).unwrap();
         String::from_utf8(out).unwrap()

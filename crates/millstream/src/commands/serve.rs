@@ -157,30 +157,39 @@ fn banner(server: &Running, settings: &Settings, admission: Admission) -> String
         text += &line("found", &found);
     }
     if let Some(minted) = &server.minted {
-        text += &format!(
-            "\nThe first start made the account's access key:\n\n{}\n",
-            printed(minted, false)
-        );
+        text += "\nThe first start made the account's access key:\n\n";
+        text += &printed(minted, false);
+        text += "\n";
     }
     text += "\nTry, in another terminal:\n\n";
-    for command in commands_to_try(&endpoint, admission) {
-        text += &format!("  {}\n", style.cyan(&command));
+    let program = std::env::args().next().unwrap_or_else(|| "millstream".to_owned());
+    for command in commands_to_try(&program, &endpoint, admission) {
+        text += "  ";
+        text += &style.cyan(&command);
+        text += "\n";
     }
     text + "\nCtrl-C stops it.\n"
 }
 
-fn commands_to_try(endpoint: &Endpoint, admission: Admission) -> [String; 3] {
-    let is_default = endpoint.to_string() == LOCAL_ENDPOINT;
-    let flag = if is_default { String::new() } else { format!(" --endpoint-url {endpoint}") };
-    let aws = match admission {
-        Admission::Verified => "",
+/// Three commands, and before them what they need to know, where it is not what they assume.
+fn commands_to_try(program: &str, endpoint: &Endpoint, admission: Admission) -> Vec<String> {
+    let mut commands = Vec::new();
+    if endpoint.to_string() != LOCAL_ENDPOINT {
+        commands.push(format!("export AWS_ENDPOINT_URL={endpoint}"));
+    }
+    let any = match admission {
+        Admission::Verified => {
+            commands.push("export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…".to_owned());
+            ""
+        }
         Admission::Dev | Admission::DevOpen => "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ",
     };
-    [
-        format!("millstream streams create orders --shards 4{flag}"),
-        format!("seq 1000 | millstream put orders{flag} && millstream tail orders -f{flag}"),
-        format!("{aws}aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams"),
-    ]
+    commands.push(format!("{program} streams create orders --shards 4"));
+    commands.push(format!("seq 1000 | {program} put orders && {program} tail orders -f"));
+    commands.push(format!(
+        "{any}aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams"
+    ));
+    commands
 }
 
 #[cfg(test)]
@@ -190,11 +199,12 @@ mod tests {
     #[test]
     fn the_commands_to_try_reach_the_server_that_prints_them() {
         let local: Endpoint = LOCAL_ENDPOINT.parse().unwrap();
-        let commands = commands_to_try(&local, Admission::Dev);
+        let commands = commands_to_try("millstream", &local, Admission::Dev);
+        assert_eq!(commands.len(), 3);
         assert_eq!(commands[0], "millstream streams create orders --shards 4");
         let elsewhere: Endpoint = "http://127.0.0.1:9999".parse().unwrap();
-        for command in commands_to_try(&elsewhere, Admission::Verified) {
-            assert!(command.contains("http://127.0.0.1:9999"), "{command}");
-        }
+        let commands = commands_to_try("./millstream", &elsewhere, Admission::Verified);
+        assert_eq!(commands[0], "export AWS_ENDPOINT_URL=http://127.0.0.1:9999");
+        assert!(commands[2].starts_with("./millstream streams create"), "{}", commands[2]);
     }
 }

@@ -134,9 +134,8 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
     };
     match tail.all().await {
         // Whoever read our output has seen enough, as in `tail | head`.
-        Err(Stop::Closed) => Ok(()),
+        Ok(()) | Err(Stop::Closed) => Ok(()),
         Err(Stop::Failed(failure)) => Err(failure),
-        Ok(()) => Ok(()),
     }
 }
 
@@ -204,7 +203,7 @@ impl Tail<'_> {
         while let Some(found) = reader.next().await? {
             match found {
                 Found::Record(shard, record) => {
-                    for shown in self.wanted(&shard, record) {
+                    for shown in self.wanted(&shard, &record) {
                         if kept.len() == keep {
                             kept.pop_front();
                         }
@@ -246,7 +245,7 @@ impl Tail<'_> {
         while let Some(found) = reader.next().await? {
             match found {
                 Found::Record(shard, record) => {
-                    for shown in self.wanted(&shard, record) {
+                    for shown in self.wanted(&shard, &record) {
                         self.show(&shown)?;
                     }
                     if !reader.has_more() {
@@ -261,7 +260,7 @@ impl Tail<'_> {
     }
 
     /// What of a record is to be shown: itself, its parts, or nothing.
-    fn wanted(&self, shard: &str, record: Record) -> Vec<Shown> {
+    fn wanted(&self, shard: &str, record: &Record) -> Vec<Shown> {
         let (kpl, gzip) = match self.arguments.decode {
             Decode::Auto => (true, true),
             Decode::Kpl => (true, false),

@@ -37,7 +37,7 @@ enum Action {
     },
 }
 
-pub(crate) fn run(arguments: Arguments) -> Outcome {
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let (Action::Ca { settings } | Action::Path { settings }) = &arguments.action;
     let (_, settings) = checked(settings)?;
     let data_dir = DataDir::open(&settings.data_dir)?;

@@ -8,6 +8,6 @@ mod expression;
 mod gzip;
 mod kpl;
 
-pub(crate) use expression::{Expression, ExpressionError};
+pub(crate) use expression::Expression;
 pub(crate) use gzip::gunzip;
-pub(crate) use kpl::{UserRecord, deaggregate};
+pub(crate) use kpl::deaggregate;

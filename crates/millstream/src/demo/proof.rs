@@ -62,8 +62,8 @@ impl Account {
             context.update(&entry.digest);
         }
         let digest = context.finish();
-        let hex: String = digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        (entries.len() as u64, hex)
+        let first = digest.as_ref()[..8].try_into().expect("SHA-256 has 32 bytes");
+        (entries.len() as u64, format!("{:016x}", u64::from_be_bytes(first)))
     }
 }
 

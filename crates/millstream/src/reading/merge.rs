@@ -49,13 +49,6 @@ impl<T> Merge<T> {
         lane.is_idle = is_idle;
     }
 
-    /// Says that nothing will follow in a lane.
-    pub(crate) fn close(&mut self, lane: &str) {
-        if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.is_idle = true;
-        }
-    }
-
     /// Whether all that lies in `lane` has come out.
     pub(crate) fn is_drained(&self, lane: &str) -> bool {
         self.lanes.get(lane).is_none_or(|lane| lane.waiting.is_empty())
@@ -118,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_lane_holds_nobody_back_and_neither_does_a_closed_one() {
+    fn an_idle_lane_holds_nobody_back() {
         let mut merge = Merge::default();
         merge.push("a", [], true);
         merge.push("b", at(&[7]), false);
         assert_eq!(drain(&mut merge), [7]);
         merge.push("a", at(&[8]), true);
         assert_eq!(drain(&mut merge), [0; 0], "b was not read to its end");
-        merge.close("b");
+        merge.push("b", [], true);
         assert_eq!(drain(&mut merge), [8]);
         assert!(merge.is_drained("a"));
     }

@@ -7,6 +7,8 @@
 //! come out of the merge.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millstream_api::kinesis::{Record, Shard};
@@ -18,8 +20,8 @@ use super::merge::Merge;
 
 /// Records asked for at once: enough to be fast, few enough to bound what waits.
 const BATCH_RECORDS: i32 = 1_000;
-/// Wait after a refusal that the client's own retries did not outlast.
-const THROTTLED_WAIT: Duration = Duration::from_secs(1);
+/// Wait after a failure that the client's own retries did not outlast.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// What a reader yields.
 #[derive(Debug)]
@@ -66,6 +68,7 @@ pub(crate) struct StreamReader {
     receiver: mpsc::Receiver<Result<Batch, CallError>>,
     tasks: JoinSet<()>,
     caught_up_told: bool,
+    waiting_told: Arc<AtomicBool>,
 }
 
 impl StreamReader {
@@ -84,6 +87,7 @@ impl StreamReader {
             receiver,
             tasks: JoinSet::new(),
             caught_up_told: false,
+            waiting_told: Arc::default(),
         };
         let shards = reader.client.list_shards(&reader.reading.stream).await?;
         if reader.reading.from == ReadFrom::Latest {
@@ -179,6 +183,7 @@ impl StreamReader {
                     shard: shard.shard_id.clone(),
                     position: from.clone(),
                     sender: self.sender.clone(),
+                    waiting_told: Arc::clone(&self.waiting_told),
                 };
                 self.tasks.spawn(task.run());
             }
@@ -192,9 +197,32 @@ struct ShardTask {
     shard: String,
     position: ReadFrom,
     sender: mpsc::Sender<Result<Batch, CallError>>,
+    /// Whether the person was told that the endpoint is away.
+    waiting_told: Arc<AtomicBool>,
 }
 
 impl ShardTask {
+    /// Whether to wait for the end of a failure: who follows a stream wants to follow it over a
+    /// restart of the server too.
+    fn outlasts(&self, error: &CallError) -> bool {
+        let outlasts = self.reading.follow && error.is_transient();
+        if outlasts && !self.waiting_told.swap(true, Ordering::Relaxed) {
+            eprintln!("{error}; waiting for it to come back");
+        }
+        outlasts
+    }
+
+    async fn iterator(&self) -> Result<String, CallError> {
+        loop {
+            let stream = &self.reading.stream;
+            let got = self.client.shard_iterator(stream, &self.shard, &self.position).await;
+            match got {
+                Err(error) if self.outlasts(&error) => tokio::time::sleep(RETRY_WAIT).await,
+                got => return got,
+            }
+        }
+    }
+
     async fn run(mut self) {
         if let Err(error) = self.read().await {
             // The reader is gone, or will tell the person.
@@ -207,22 +235,20 @@ impl ShardTask {
         loop {
             let at = match iterator.take() {
                 Some(at) => at,
-                None => {
-                    let stream = &self.reading.stream;
-                    self.client.shard_iterator(stream, &self.shard, &self.position).await?
-                }
+                None => self.iterator().await?,
             };
             let answer = match self.client.get_records(at.clone(), Some(BATCH_RECORDS)).await {
                 Ok(answer) => answer,
                 // The terminal was held longer than an iterator lives: go on after the last record.
                 Err(error) if error.code() == Some("ExpiredIteratorException") => continue,
-                Err(error) if error.is_throttling() => {
+                Err(error) if error.is_throttling() || self.outlasts(&error) => {
                     iterator = Some(at);
-                    tokio::time::sleep(THROTTLED_WAIT).await;
+                    tokio::time::sleep(RETRY_WAIT).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
+            self.waiting_told.store(false, Ordering::Relaxed);
             if let Some(last) = answer.records.last() {
                 self.position = ReadFrom::AfterSequenceNumber(last.sequence_number.clone());
             }

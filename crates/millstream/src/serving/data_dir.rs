@@ -51,11 +51,6 @@ impl DataDir {
         Self(path.to_owned())
     }
 
-    /// The directory itself.
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
     /// The log's directory, which the log makes.
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("log")

@@ -139,11 +139,13 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
 }
 
 /// A file's path, or nothing.
+#[allow(clippy::unnecessary_wraps)] // As all readers of values are.
 pub(super) fn optional_file(text: &str) -> Result<Option<PathBuf>, String> {
     Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
 }
 
 /// Names, separated by commas.
+#[allow(clippy::unnecessary_wraps)] // As all readers of values are.
 pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     Ok(names.map(ToOwned::to_owned).collect())

@@ -73,11 +73,6 @@ impl Progress {
         self.bar.set_prefix(note.into());
     }
 
-    /// Prints a line of standard output above the bar.
-    pub(crate) fn line(&self, line: &str) {
-        self.bar.suspend(|| println!("{line}"));
-    }
-
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
