@@ -10,8 +10,6 @@ use crate::rule::{Member, Rule};
 
 /// Violations told in one sentence (observed).
 const TOLD_MAX: usize = 10;
-/// Violations kept before sorting out the first ten: ours, so that memory stays bounded.
-const KEPT_MAX: usize = 128;
 /// Bytes of a value shown in a sentence: ours, so that an answer stays smaller than its question.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
@@ -67,6 +65,7 @@ impl Step {
 /// What was violated so far.
 #[derive(Debug, Default)]
 pub(crate) struct Violations {
+    /// In the order in which they are told, at most as many as are.
     found: Vec<Violation>,
 }
 
@@ -79,7 +78,16 @@ struct Violation {
 
 impl Violations {
     /// Notes that the value at `path` violates `constraint`; `None` is null.
+    ///
+    /// Cost: what would not be told is dropped before anything is written, so that a million
+    /// violations cost no more than looking at their paths.
     pub(crate) fn note(&mut self, path: &[Step], value: Option<&str>, constraint: &str) {
+        if self.found.len() >= TOLD_MAX
+            && let Some(last) = self.found.last()
+            && path.iter().map(Step::position).ge(last.position.iter().copied())
+        {
+            return;
+        }
         let mut sentence = String::from("Value ");
         match value {
             None => sentence.push_str("null"),
@@ -92,23 +100,16 @@ impl Violations {
         sentence.extend(["' failed to satisfy constraint: ", constraint]);
         let position = path.iter().map(Step::position).collect();
         self.found.push(Violation { position, sentence });
-        if self.found.len() >= KEPT_MAX {
-            self.keep_first();
-        }
-    }
-
-    fn keep_first(&mut self) {
         // Stable: constraints of one value keep the order in which they are checked.
         self.found.sort_by(|a, b| a.position.cmp(&b.position));
         self.found.truncate(TOLD_MAX);
     }
 
     /// The whole sentence, where anything was violated.
-    pub(crate) fn into_sentence(mut self) -> Option<String> {
+    pub(crate) fn into_sentence(self) -> Option<String> {
         if self.found.is_empty() {
             return None;
         }
-        self.keep_first();
         let count = self.found.len();
         let plural = if count == 1 { "" } else { "s" };
         let mut text = format!("{count} validation error{plural} detected: ");

@@ -48,6 +48,11 @@ impl Decoder<'_> {
             }
             cursor.count += 1;
             too_many(cursor.count, cursor.rule, cursor.keep_max)?;
+            if cursor.count > cursor.keep_max {
+                // Refused already: what these items are changes nothing but the cost.
+                self.skip()?;
+                continue;
+            }
             if !self.take_null()? {
                 return Ok(true);
             }
@@ -113,6 +118,10 @@ impl Decoder<'_> {
             }
             cursor.count += 1;
             too_many(cursor.count, cursor.rule, cursor.keep_max)?;
+            if cursor.count > cursor.keep_max {
+                self.skip()?;
+                continue;
+            }
             if let Some(rule) = cursor.rule.and_then(|rule| rule.key) {
                 let fits = rule.allows_text(&text) && rule.allows_size(rule.text_length(&text));
                 cursor.key_violated |= !fits;

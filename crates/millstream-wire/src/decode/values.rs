@@ -80,7 +80,7 @@ impl<T: Decode> Decode for Vec<T> {
         while decoder.next_item(&mut cursor)? {
             let item = T::decode(decoder)?;
             let is_known = decoder.unknown.take().is_none();
-            if is_known && items.len() < cursor.keep_max {
+            if is_known {
                 items.push(item);
             }
         }
@@ -108,7 +108,7 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
             if entries.contains_key(&key) {
                 return Err(DecodeError::Duplicate(key));
             }
-            if is_known && entries.len() < cursor.keep_max {
+            if is_known {
                 entries.insert(key, value);
             }
         }
