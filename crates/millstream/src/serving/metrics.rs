@@ -54,19 +54,26 @@ impl Collector for LogMetrics {
         ] {
             text.gauge(name, help).sample(&[], value);
         }
-        let help = "Syncs of write-ahead files, by the time that they took.";
-        let mut samples = text.counter("millstream_log_syncs_total", help);
+        // A histogram in all but its TYPE line, under the names that `histogram_quantile` wants.
+        let help = "Syncs of write-ahead files, by how long they took at most.";
+        let mut samples = text.counter("millstream_log_sync_seconds_bucket", help);
         let mut sum = 0;
-        for (count, edge) in stats.sync_buckets.iter().zip(SYNC_BUCKETS_US) {
+        for (count, edge_us) in stats.sync_buckets.iter().zip(SYNC_BUCKETS_US) {
             sum += count;
-            samples.sample(&[("at_most_microseconds", &edge.to_string())], sum);
+            samples.sample(&[("le", &seconds_text(edge_us))], sum);
         }
         let total: u64 = stats.sync_buckets.iter().sum();
-        samples.sample(&[("at_most_microseconds", "any")], total);
+        samples.sample(&[("le", "+Inf")], total);
         let help = "Time spent in syncs of write-ahead files.";
-        text.counter("millstream_log_sync_microseconds_total", help)
-            .sample(&[], stats.sync_us_total);
+        text.counter("millstream_log_sync_seconds_sum", help)
+            .sample(&[], seconds_text(stats.sync_us_total));
+        let help = "Syncs of write-ahead files.";
+        text.counter("millstream_log_sync_seconds_count", help).sample(&[], total);
     }
+}
+
+fn seconds_text(us: u64) -> String {
+    format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
 
 /// Tells of this process, under the names that Prometheus's own libraries use.
