@@ -69,19 +69,22 @@ pub(crate) async fn serve_connection(
     // Small answers must not wait for one another.
     let _ = stream.set_nodelay(true);
     let stream = Unstalled::new(stream, gate.limits.write_stall_deadline);
-    let Some(tls) = tls else { return speak(stream, false, peer, gate, protocols, watcher).await };
+    // Each way on is boxed, so that a connection weighs what it uses and not the heaviest way.
+    let Some(tls) = tls else {
+        return Box::pin(speak(stream, false, peer, gate, protocols, watcher)).await;
+    };
     let mut draining = gate.draining.clone();
     let shaken = tokio::select! {
         biased;
         _ = draining.wait_for(|draining| *draining) => return,
-        shaken = timeout(gate.limits.handshake_deadline, tls.accept(stream)) => shaken,
+        shaken = Box::pin(timeout(gate.limits.handshake_deadline, tls.accept(stream))) => shaken,
     };
     let Ok(Ok(stream)) = shaken else {
         gate.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
         return;
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    speak(stream, is_http2, peer, gate, protocols, watcher).await;
+    Box::pin(speak(stream, is_http2, peer, gate, protocols, watcher)).await;
 }
 
 async fn speak<S>(
@@ -115,9 +118,9 @@ async fn speak<S>(
     });
     let io = TokioIo::new(stream);
     let ended = if is_http2 {
-        watcher.watch(protocols.http2.serve_connection(io, service)).await
+        Box::pin(watcher.watch(protocols.http2.serve_connection(io, service))).await
     } else {
-        watcher.watch(protocols.http1.serve_connection(io, service)).await
+        Box::pin(watcher.watch(protocols.http1.serve_connection(io, service))).await
     };
     if let Err(error) = ended {
         tracing::debug!(source_ip = %peer.ip, %error, "a connection ended badly");

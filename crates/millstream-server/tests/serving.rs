@@ -96,7 +96,8 @@ async fn more_than_may_be_under_way_is_throttled_in_the_requests_encoding() {
     let running = start(Mode::Verified, few).await;
     let mut client = Client::http1(running.address).await;
     for content_type in [JSON, CBOR] {
-        let response = client.send(running.signed("PutRecords", content_type, &[0; 100_000])).await;
+        let response =
+            client.send(running.signed("PutRecords", content_type, &vec![0; 100_000])).await;
         assert_eq!(response.status(), 400);
         assert_eq!(response.headers()["content-type"], content_type);
         assert!(text(&response).contains("ThrottlingException"), "{}", text(&response));
@@ -347,7 +348,7 @@ async fn who_sends_no_body_is_told_so_and_cut_off() {
     let request = running.signed("PutRecords", JSON, &[b'x'; 100]);
     let mut head = "POST / HTTP/1.1\r\ncontent-length: 100\r\n".to_owned();
     for (name, value) in request.headers() {
-        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+        head.extend([name.as_str(), ": ", value.to_str().unwrap(), "\r\n"]);
     }
     let mut slow = TcpStream::connect(running.address).await.unwrap();
     slow.write_all(format!("{head}\r\nxxx").as_bytes()).await.unwrap();
