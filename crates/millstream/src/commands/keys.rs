@@ -10,7 +10,7 @@ use super::streams::moment;
 use crate::exit::{Failure, Outcome};
 use crate::serving::data_dir::DataDir;
 use crate::serving::key_files::KeyFiles;
-use crate::settings::SettingsFlags;
+use crate::settings::PlaceFlags;
 use crate::terminal::{Align, Style, Table};
 
 #[derive(Args, Debug)]
@@ -44,28 +44,28 @@ enum Action {
         #[arg(long)]
         env: bool,
         #[command(flatten)]
-        settings: SettingsFlags,
+        place: PlaceFlags,
     },
     /// All keys, without their secrets
     List {
         #[command(flatten)]
-        settings: SettingsFlags,
+        place: PlaceFlags,
     },
     /// Delete a key
     Delete {
         /// The key
         access_key_id: String,
         #[command(flatten)]
-        settings: SettingsFlags,
+        place: PlaceFlags,
     },
 }
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     match arguments.action {
-        Action::Create { user, policies, env, settings } => {
+        Action::Create { user, policies, env, place } => {
             let policies = policies.iter().map(policy).collect::<Outcome<Vec<Policy>>>()?;
             let has_policies = !policies.is_empty();
-            let (_, settings) = checked(&settings)?;
+            let (_, settings) = checked(&place.settings())?;
             let files = KeyFiles::open(&DataDir::open(&settings.data_dir)?)?;
             let user_name = user.clone();
             let new = NewAccessKey { account: settings.account, user_name, policies };
@@ -76,8 +76,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
             }
             Ok(())
         }
-        Action::List { settings } => {
-            let files = opened(&settings)?;
+        Action::List { place } => {
+            let files = opened(&place)?;
             let mut table = Table::new(&[
                 ("ACCESS KEY ID", Align::Left),
                 ("USER", Align::Left),
@@ -88,8 +88,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
             println!("{}", table.render(Style::of_stdout()));
             Ok(())
         }
-        Action::Delete { access_key_id, settings } => {
-            let files = opened(&settings)?;
+        Action::Delete { access_key_id, place } => {
+            let files = opened(&place)?;
             if !files.change(|keys| Ok(keys.delete(&access_key_id)))? {
                 return Err(Failure::failed(format!("no key {access_key_id}"))
                     .advise("`millstream keys list` shows what is there"));
@@ -110,8 +110,8 @@ pub(crate) fn printed(created: &millstream_auth::CreatedAccessKey, env: bool) ->
     }
 }
 
-fn opened(flags: &SettingsFlags) -> Outcome<KeyFiles> {
-    let (_, settings) = checked(flags)?;
+fn opened(place: &PlaceFlags) -> Outcome<KeyFiles> {
+    let (_, settings) = checked(&place.settings())?;
     let data_dir = DataDir::at(&settings.data_dir);
     if !data_dir.keys().is_dir() {
         return Err(Failure::failed(format!("no keys in {}", settings.data_dir.display()))

@@ -6,7 +6,7 @@ use super::config::checked;
 use crate::exit::Outcome;
 use crate::serving::data_dir::DataDir;
 use crate::serving::tls_files::{authority, authority_path};
-use crate::settings::SettingsFlags;
+use crate::settings::PlaceFlags;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -28,18 +28,18 @@ enum Action {
     /// Print the authority's certificate; it is made where there is none
     Ca {
         #[command(flatten)]
-        settings: SettingsFlags,
+        place: PlaceFlags,
     },
     /// Print where the authority's certificate lies
     Path {
         #[command(flatten)]
-        settings: SettingsFlags,
+        place: PlaceFlags,
     },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let (Action::Ca { settings } | Action::Path { settings }) = &arguments.action;
-    let (_, settings) = checked(settings)?;
+    let (Action::Ca { place } | Action::Path { place }) = &arguments.action;
+    let (_, settings) = checked(&place.settings())?;
     let data_dir = DataDir::open(&settings.data_dir)?;
     let authority = authority(&data_dir)?;
     match arguments.action {

@@ -68,6 +68,28 @@ pub(crate) struct SettingsFlags {
     pub(crate) drain_seconds: Option<String>,
 }
 
+/// Flags of commands that only need to know where a server keeps its files.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PlaceFlags {
+    /// Read settings from this TOML file, as the server does
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's data directory [default: ./millstream-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+}
+
+impl PlaceFlags {
+    /// The same as a server's flags.
+    pub(crate) fn settings(&self) -> SettingsFlags {
+        SettingsFlags {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            ..SettingsFlags::default()
+        }
+    }
+}
+
 /// The settings that flags name.
 pub(crate) fn flags_layer(flags: &SettingsFlags) -> Layer {
     let joined = |values: &[String]| (!values.is_empty()).then(|| values.join(","));

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use millstream_core::limits::LimitsMode;
 use millstream_core::{AccountId, Region};
 
-pub(crate) use layers::{SettingsFlags, environment_layer, file_layer, flags_layer};
+pub(crate) use layers::{PlaceFlags, SettingsFlags, environment_layer, file_layer, flags_layer};
 pub(crate) use values::{Durability, InitStream, LogFormat};
 
 /// One setting: its key in the file, what it means, and what holds when nobody says.

@@ -216,6 +216,28 @@ async fn children_come_after_their_parents_and_a_reshard_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_ends_subscriptions_and_cuts_nobody() {
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let (server, _, _place) = dev().await;
+        let client = client(&server, Codec::Json11, version);
+        client.create_stream("orders", Capacity::Shards(1)).await.unwrap();
+        let arn = client.wait_until_active("orders").await.unwrap().stream_arn;
+        let consumer = client.register_consumer(&arn, "one").await.unwrap();
+        let shard = &client.list_shards("orders").await.unwrap()[0].shard_id;
+        let subscribed =
+            client.subscribe_to_shard(&consumer.consumer_arn, shard, &ReadFrom::Latest).await;
+        let mut events = subscribed.unwrap();
+        let followed = tokio::spawn(async move {
+            while events.next().await?.is_some() {}
+            Ok::<(), millstream_client::CallError>(())
+        });
+        let stopped = tokio::time::timeout(PATIENCE, server.stop()).await.expect("no hanging");
+        assert_eq!(stopped.unwrap(), 0, "{version:?}");
+        followed.await.unwrap().expect("the subscription ends cleanly");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_told_with_what_to_do() {
     let (server, mut settings, _place) = dev().await;
     let (_, other_place) = scratch();
