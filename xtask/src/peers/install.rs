@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::process::{is_installed, run_bounded};
+use super::process::{is_installed, run_to_success};
 use super::roster::{Peer, Source};
 
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(400);
@@ -86,7 +86,7 @@ pub(super) fn install(cache: &Cache, source: Source) -> Result<PathBuf, String> 
 fn build_ours(cache: &Cache, folder: &Path) -> Result<(), String> {
     let mut command = Command::new("cargo");
     command.args(["build", "--release", "--package", "millstream"]).current_dir(&cache.root);
-    run_bounded(&mut command, folder, BUILD_LIMIT).map(drop)
+    run_to_success(&mut command, folder, BUILD_LIMIT).map(drop)
 }
 
 fn npm(folder: &Path, package: &str, version: &str) -> Result<(), String> {
@@ -97,7 +97,7 @@ fn npm(folder: &Path, package: &str, version: &str) -> Result<(), String> {
         .arg(folder)
         .arg(format!("{package}@{version}"))
         .current_dir(folder);
-    run_bounded(&mut command, folder, DOWNLOAD_LIMIT).map(drop)
+    run_to_success(&mut command, folder, DOWNLOAD_LIMIT).map(drop)
 }
 
 fn pip(folder: &Path, requirement: &str, version: &str) -> Result<(), String> {
@@ -105,12 +105,12 @@ fn pip(folder: &Path, requirement: &str, version: &str) -> Result<(), String> {
     let venv = folder.join("venv");
     let mut command = Command::new("python3");
     command.args(["-m", "venv"]).arg(&venv);
-    run_bounded(&mut command, folder, DOWNLOAD_LIMIT)?;
+    run_to_success(&mut command, folder, DOWNLOAD_LIMIT)?;
     let mut command = Command::new(venv.join("bin/pip"));
     command
         .args(["install", "--quiet", "--disable-pip-version-check"])
         .arg(format!("{requirement}=={version}"));
-    run_bounded(&mut command, folder, DOWNLOAD_LIMIT).map(drop)
+    run_to_success(&mut command, folder, DOWNLOAD_LIMIT).map(drop)
 }
 
 fn cargo(cache: &Cache, folder: &Path, package: &str, version: &str) -> Result<(), String> {
@@ -121,7 +121,7 @@ fn cargo(cache: &Cache, folder: &Path, package: &str, version: &str) -> Result<(
         .arg("--target-dir")
         .arg(cache.peers().join("build"))
         .current_dir(folder);
-    run_bounded(&mut command, folder, BUILD_LIMIT).map(drop)
+    run_to_success(&mut command, folder, BUILD_LIMIT).map(drop)
 }
 
 /// The broker and its tools, by a project file that names only them.
@@ -146,7 +146,7 @@ fn kafka(folder: &Path, version: &str) -> Result<(), String> {
         .args(["--batch-mode", "--quiet", "dependency:copy-dependencies"])
         .args(["-DoutputDirectory=jars", "-DincludeScope=runtime"])
         .current_dir(folder);
-    run_bounded(&mut command, folder, DOWNLOAD_LIMIT).map(drop)
+    run_to_success(&mut command, folder, DOWNLOAD_LIMIT).map(drop)
 }
 
 fn require(program: &str, what: &str) -> Result<(), String> {

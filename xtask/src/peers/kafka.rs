@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::process::run_bounded;
+use super::process::run_to_success;
 use super::results::Measure;
 use super::workload::Workload;
 
@@ -218,7 +218,7 @@ fn tool(
     let mut command = Command::new("java");
     command.args(["-Xmx512m", "-cp"]).arg(installed.join("jars/*")).arg(class).args(arguments);
     let folder = folder.join("tools");
-    run_bounded(&mut command, &folder, TOOL_LIMIT).map(|finished| finished.stdout)
+    run_to_success(&mut command, &folder, TOOL_LIMIT)
 }
 
 /// `N records sent, R records/sec (M MB/sec), A ms avg latency, X ms max latency, P ms 50th, …`

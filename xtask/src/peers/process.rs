@@ -23,9 +23,21 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(super) struct Finished {
     /// Its standard output.
     pub(super) stdout: String,
+    /// If it failed: its name and last words.
+    pub(super) failure: Option<String>,
 }
 
-/// Runs `command` to its end; an error says what went wrong and ends with its last words.
+/// Runs `command` to its success, and gives what it wrote.
+pub(super) fn run_to_success(
+    command: &mut Command,
+    folder: &Path,
+    limit: Duration,
+) -> Result<String, String> {
+    let finished = run_bounded(command, folder, limit)?;
+    finished.failure.map_or(Ok(finished.stdout), Err)
+}
+
+/// Runs `command` to its end, good or bad; an error when it could not run or took too long.
 ///
 /// Output goes through files in `folder`, so that a talkative program never blocks on a full pipe.
 pub(super) fn run_bounded(
@@ -44,11 +56,10 @@ pub(super) fn run_bounded(
         if let Some(status) = running.try_wait()? {
             running.child = None;
             let text = fs::read(&stdout).map(lossy).unwrap_or_default();
-            if status {
-                return Ok(Finished { stdout: text });
-            }
             let words = fs::read(&stderr).map(lossy).unwrap_or_default();
-            return Err(format!("{name} failed: {}", last_words(&words, &text)));
+            let failure =
+                (!status).then(|| format!("{name} failed: {}", last_words(&words, &text)));
+            return Ok(Finished { stdout: text, failure });
         }
         if Instant::now() > deadline {
             return Err(format!("{name} was still running after {} s", limit.as_secs()));
@@ -253,7 +264,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("peers-words-{}", std::process::id()));
         let mut command = Command::new("sh");
         command.args(["-c", "echo first >&2; echo why >&2; exit 3"]);
-        let error = run_bounded(&mut command, &folder, Duration::from_secs(10))
+        let error = run_to_success(&mut command, &folder, Duration::from_secs(10))
             .expect_err("it exits with 3");
         assert_eq!(error, "sh failed: why");
         fs::remove_dir_all(folder).expect("the test's own folder");

@@ -92,13 +92,15 @@ const METHOD: &str = "
   stops it; nothing else of ours runs meanwhile. Figures are medians over rounds, with the smallest
   and the largest beside them.
 - One tool loads every Kinesis server: `millstream bench`, with signed requests and JSON bodies (CBOR
-  only where the table says so), on streams of 4 shards, new for each load. It checks what it wrote.
+  only where the table says so), on streams of 4 shards, new for each load. In the first round it
+  reads back everything acknowledged and compares it; \"unfaithful\" counts what was missing, doubled,
+  changed or out of order. GetRecords asks for up to 10,000 records a call, of 16 MB put before.
   No peer verifies the signature, and `millstream dev` does not either.
 - Kafka is loaded by its own producer, consumer and end-to-end tools, in its own binary protocol, on
   a topic of 4 partitions. It is a yardstick for the log, not a Kinesis server.
 - MB are 10^6 bytes of payload, before base64. \"Server CPU\" is user and system time of the server's
-  processes over the load, preparation and check included, divided by the records of the measured
-  part: good for comparing, high by what the preparation costs.
+  processes over the load, preparation and (in the first round) reading back included, divided by the
+  records of the measured part: good for comparing, high by what surrounds it.
 - \"Millstream is\" is our median over theirs, or theirs over ours for latencies, so that above 1 is
   better for us. Ours is the default, with an fsync before each answer, whatever the other does.
 - Again: `cargo xtask bench-peers` (about half an hour). `--quick` and `--only NAME,...` measure for
@@ -153,10 +155,10 @@ fn table(text: &mut String, results: &Results, workload: Workload) {
         text,
         &format!(
             "| server | durability | {unit} | min to max | p50 ms | p99 ms | server CPU µs/record | \
-             errors | Millstream is |"
+             errors | unfaithful | Millstream is |"
         ),
     );
-    line(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    line(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for peer in ROSTER {
         line(text, &row(results, peer, workload, figure));
     }
@@ -165,11 +167,11 @@ fn table(text: &mut String, results: &Results, workload: Workload) {
 fn row(results: &Results, peer: &Peer, workload: Workload, figure: Figure) -> String {
     let (title, word) = (peer.title, peer.durability.word());
     if let Err(why) = super::load::is_possible(peer, workload) {
-        return format!("| {title} | {word} | {why} | | | | | | |");
+        return format!("| {title} | {word} | {why} | | | | | | | |");
     }
     let Some(spread) = results.figure(peer.name, workload) else {
         let why = results.why_not(peer.name, workload).unwrap_or(UNKNOWN);
-        return format!("| {title} | {word} | {} | | | | | | |", cell(why));
+        return format!("| {title} | {word} | {} | | | | | | | |", cell(why));
     };
     let of = |read: fn(&super::results::Measure) -> Option<f64>| {
         results.spread(peer.name, workload, read).map_or(String::new(), |s| digits(s.median))
@@ -178,13 +180,14 @@ fn row(results: &Results, peer: &Peer, workload: Workload, figure: Figure) -> St
     let ratio = ours.and_then(|ours| figure.ratio(ours.median, spread.median));
     let ratio = if peer.name == OURS { None } else { ratio };
     format!(
-        "| {title} | {word} | **{}** | {} | {} | {} | {} | {} | {} |",
+        "| {title} | {word} | **{}** | {} | {} | {} | {} | {} | {} | {} |",
         digits(spread.median),
         range(spread),
         of(|measure| measure.p50_ms),
         of(|measure| measure.p99_ms),
         of(super::results::Measure::server_microseconds),
         results.errors(peer.name, workload),
+        results.unfaithful(peer.name, workload).map_or(String::new(), |count| count.to_string()),
         ratio.map_or(String::new(), |ratio| format!("{}×", digits(ratio))),
     )
 }

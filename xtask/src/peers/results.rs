@@ -21,6 +21,8 @@ pub(super) struct Measure {
     pub(super) p999_ms: Option<f64>,
     /// Calls or records that failed.
     pub(super) errors: u64,
+    /// Records that, read back, were missing, doubled, changed or out of order; none if unread.
+    pub(super) unfaithful: Option<u64>,
     /// Processor time of the server during the load, its preparation included.
     pub(super) server_seconds: f64,
 }
@@ -126,6 +128,12 @@ impl Results {
     /// Errors over all rounds.
     pub(super) fn errors(&self, peer: &str, workload: Workload) -> u64 {
         self.measures(peer, workload).map(|measure| measure.errors).sum()
+    }
+
+    /// Records that were not read back as they were acknowledged, over the rounds that read back.
+    pub(super) fn unfaithful(&self, peer: &str, workload: Workload) -> Option<u64> {
+        let found: Vec<u64> = self.measures(peer, workload).filter_map(|m| m.unfaithful).collect();
+        (!found.is_empty()).then(|| found.iter().sum())
     }
 
     /// Why there is no figure: the server's own failure first, then the load's.

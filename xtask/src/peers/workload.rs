@@ -59,7 +59,7 @@ impl Workload {
             Self::PutBatch => "PutRecords, 500 × 1 KiB, 4 connections",
             Self::GetJson => "GetRecords, JSON, 1 KiB records, 4 connections",
             Self::GetCbor => "GetRecords, CBOR, 1 KiB records, 4 connections",
-            Self::FanOut => "Put to subscriber (SubscribeToShard)",
+            Self::FanOut => "Put to subscriber (SubscribeToShard), 100 B, 200 records/s",
         }
     }
 
@@ -93,16 +93,19 @@ impl Workload {
             Self::PutSingle16 => &["put-single", "--record-bytes", "100", "--connections", "16"],
             Self::PutSingle64 => &["put-single", "--record-bytes", "100", "--connections", "64"],
             Self::PutBatch => &["put-batch", "--record-bytes", "1024", "--connections", "4"],
-            Self::GetJson => {
-                &["get", "--record-bytes", "1024", "--connections", "4", "--codec", "json"]
+            Self::GetJson => &GET,
+            Self::GetCbor => &GET_CBOR,
+            Self::FanOut => {
+                &["fan-out", "--record-bytes", "100", "--connections", "4", "--rate", "200"]
             }
-            Self::GetCbor => {
-                &["get", "--record-bytes", "1024", "--connections", "4", "--codec", "cbor"]
-            }
-            Self::FanOut => &["fan-out", "--record-bytes", "100", "--connections", "1"],
         }
     }
 }
+
+/// What is read is put first; the slowest peer needs half a minute for this much.
+const GET: [&str; 7] = ["get", "--record-bytes", "1024", "--connections", "4", "--prefill", "16"];
+const GET_CBOR: [&str; 9] =
+    ["get", "--record-bytes", "1024", "--connections", "4", "--prefill", "16", "--codec", "cbor"];
 
 impl Figure {
     /// Its value in `measure`, if it was measured.
