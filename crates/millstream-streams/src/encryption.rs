@@ -99,7 +99,7 @@ impl Streams {
         }
         let (key, wrapped) = self.keyring.new_data_key();
         let wrapped = base64_simd::STANDARD.encode_to_string(wrapped);
-        let (uid, made) = (stream.uid, self.data_key_time(stream));
+        let (uid, made) = (stream.uid, self.steady_now(stream));
         let id = self
             .propose(|registry| {
                 let stream = registry.by_uid(uid).ok_or_else(|| self.gone(stream))?;
@@ -112,16 +112,6 @@ impl Streams {
         let mut sealing = self.data_keys.sealing.lock().unwrap_or_else(PoisonError::into_inner);
         sealing.insert(uid, current.clone());
         Ok(Some(current))
-    }
-
-    /// When a key made now is said to be made: never before the records that are sealed under
-    /// the keys it supersedes. A clock that is behind would else have those keys forgotten.
-    fn data_key_time(&self, stream: &Stream) -> Timestamp {
-        let arrivals = stream
-            .shards
-            .iter()
-            .filter_map(|shard| Some(self.log.bounds(shard.log()).ok()?.last_arrived));
-        arrivals.fold(self.clock.now(), Timestamp::max)
     }
 }
 

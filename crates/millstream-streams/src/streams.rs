@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use millstream_auth::Keyring;
 use millstream_catalog::{Catalog, OpenError, ProposeError};
 use millstream_core::limits::LimitsMode;
-use millstream_core::{Clock, Rand, ShardId};
+use millstream_core::{Clock, Rand, ShardId, Timestamp};
 use millstream_log::{Log, LogId};
 use tokio::sync::watch;
 
@@ -123,6 +123,15 @@ impl Streams {
                 Refusal::Internal
             }
         })
+    }
+
+    /// The clock, but never before what was already written of the stream: a shard closed, or a
+    /// data key made, while the clock is behind would else look expired once it is right again,
+    /// and take records with it.
+    pub(crate) fn steady_now(&self, stream: &Stream) -> Timestamp {
+        let logs = stream.shards.iter().map(Shard::log).chain([CATALOG_LOG]);
+        let arrivals = logs.filter_map(|log| Some(self.log.bounds(log).ok()?.last_arrived));
+        arrivals.fold(self.clock.now(), Timestamp::max)
     }
 
     /// The stream as it is now; refused where its life is over.

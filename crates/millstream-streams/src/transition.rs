@@ -112,7 +112,7 @@ impl Streams {
             self.create_logs(children.map(|child| LogId(child.log)).collect()).await?;
             let parents = round.iter().flat_map(|step| step.parents.iter().copied());
             let ends = self.seal_shards(&stream, parents.collect()).await?;
-            let (uid, at) = (stream.uid, self.clock.now());
+            let (uid, at) = (stream.uid, self.steady_now(&stream));
             let command = Command::FinishRound { stream: uid, at, ends };
             self.propose(|_| Ok((Some(command), ()))).await?;
             stream = self.refresh(&stream)?;
