@@ -1,6 +1,6 @@
-//! Receives bodies, within bounds.
+//! Receives bodies and holds answers, within bounds.
 //!
-//! Owns the budget of bytes under way and the deadlines of a body. A body that comes in one
+//! Owns the budget of bytes under way, in and out, and the deadlines of a body. A body that comes in one
 //! piece, as small ones do, is taken as it is; others are put together once.
 //!
 //! Invariant: no byte of a body is held that the budget has not granted.
@@ -13,7 +13,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::limits::{DISCARDED_BYTES_MAX, REQUEST_BYTES, ServerLimits};
+use crate::limits::{ANSWER_BYTES_COUNTED_MIN, DISCARDED_BYTES_MAX, REQUEST_BYTES, ServerLimits};
 
 /// How many bytes of requests are under way, and may be.
 #[derive(Debug)]
@@ -31,10 +31,32 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// `answer`, counted until its last byte has left; `None` if there is no room. HTTP/2 keeps
+    /// a whole answer for a client that takes none of it, so answers must be counted too.
+    pub(crate) fn hold(self: &Arc<Self>, answer: Bytes) -> Option<Bytes> {
+        if answer.len() < ANSWER_BYTES_COUNTED_MIN {
+            return Some(answer);
+        }
+        let mut share = Share { budget: self.clone(), bytes: 0 };
+        share.grow(answer.len()).then(|| Bytes::from_owner(Held { answer, _share: share }))
+    }
+
     /// A request's share, its head first; `None` if there is no room.
     pub(crate) fn share(self: &Arc<Self>) -> Option<Share> {
         let mut share = Share { budget: self.clone(), bytes: 0 };
         share.grow(REQUEST_BYTES).then_some(share)
+    }
+}
+
+/// An answer on its way out.
+struct Held {
+    answer: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
     }
 }
 
@@ -181,6 +203,20 @@ mod tests {
         assert_eq!(body.as_ptr(), data.as_ptr());
         assert_eq!(budget.used(), REQUEST_BYTES + 1_000);
         drop(share);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_answer_is_counted_until_its_last_byte_is_dropped() {
+        let budget = Budget::new(20_000);
+        let answer = budget.hold(Bytes::from(vec![1; 15_000])).unwrap();
+        assert_eq!(budget.used(), 15_000);
+        assert!(budget.hold(Bytes::from(vec![1; 6_000])).is_none());
+        assert_eq!(budget.hold(Bytes::from_static(b"small")).unwrap(), "small");
+        let last = answer.slice(14_999..);
+        drop(answer);
+        assert_eq!(budget.used(), 15_000);
+        drop(last);
         assert_eq!(budget.used(), 0);
     }
 

@@ -207,7 +207,9 @@ impl Gate {
             codec,
         };
         let reply = self.call_service(service.as_ref(), call, body).await;
-        let (response, code) = self.reply(reply, codec);
+        // The request's bytes are done with; the answer's have a share of their own.
+        drop(incoming.share.take());
+        let (response, code) = self.reply(reply, codec).map_err(refuse)?;
         Ok(Outcome { response, operation: Some(place), code, caller: Some(caller) })
     }
 
@@ -302,20 +304,22 @@ impl Gate {
         &self,
         reply: Reply,
         codec: Codec,
-    ) -> (Response<ReplyBody>, Option<Cow<'static, str>>) {
+    ) -> Result<(Response<ReplyBody>, Option<Cow<'static, str>>), Refusal> {
         let content_type = HeaderValue::from_static(codec.content_type());
         match reply {
             Reply::Body(body) => {
+                let body = self.budget.hold(body);
+                let body = body.ok_or_else(|| Refusal::throttled(Form::Codec(codec)))?;
                 let mut response = Response::new(ReplyBody::Bytes(body));
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
-                (response, None)
+                Ok((response, None))
             }
             Reply::Error(error) => {
                 let mut response = Response::new(ReplyBody::Bytes(error.encode(codec)));
                 *response.status_mut() =
                     StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
-                (response, Some(error.code))
+                Ok((response, Some(error.code)))
             }
             Reply::Events(frames) => {
                 let mut draining = self.draining.clone();
@@ -328,7 +332,7 @@ impl Gate {
                 let content_type = millstream_wire::event_stream::CONTENT_TYPE;
                 let headers = response.headers_mut();
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-                (response, None)
+                Ok((response, None))
             }
         }
     }

@@ -10,7 +10,8 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// Bytes of one request's body: the largest PutRecords is 10 MiB of data, 14 in base64.
     pub body_bytes_max: usize,
-    /// Bytes of all bodies being received or worked on; beyond it requests are throttled.
+    /// Bytes of all bodies being received, worked on or not yet taken by their client; beyond it
+    /// requests are throttled.
     pub in_flight_bytes_max: usize,
     /// Bytes of one request's headers.
     pub header_bytes_max: u32,
@@ -52,6 +53,8 @@ impl Default for ServerLimits {
 
 /// What each request counts for beside its body: its head, its task, its answer's head.
 pub(crate) const REQUEST_BYTES: usize = 8 * 1024;
+/// Answers below this size, in bytes, are part of what each request counts for.
+pub(crate) const ANSWER_BYTES_COUNTED_MIN: usize = 4 * 1024;
 /// From this size on a body is hashed on another thread, in bytes: about half a millisecond.
 pub(crate) const HASH_ELSEWHERE_BYTES: usize = 1024 * 1024;
 /// The largest form of the query protocol, in bytes.

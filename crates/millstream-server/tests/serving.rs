@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Built, CBOR, Client, JSON, Mode, connect_tls, start, start_with};
+use common::{ANSWER_BYTES, Built, CBOR, Client, JSON, Mode, connect_tls, start, start_with};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use millstream_server::{Collector, MetricsText, ServerLimits};
@@ -104,6 +104,43 @@ async fn more_than_may_be_under_way_is_throttled_in_the_requests_encoding() {
     }
     let response = client.send(running.signed("PutRecords", JSON, &[0; 10_000])).await;
     assert_eq!(text(&response), "10000", "what was refused holds nothing");
+}
+
+/// What `/metrics` says of a gauge, in a loop until it says `wanted`.
+async fn until_gauge(running: &common::Running, name: &str, wanted: usize) {
+    let mut client = Client::http1(running.address).await;
+    let line = format!("{name} {wanted}");
+    timeout(Duration::from_secs(10), async {
+        while !text(&client.send(get(running, "/metrics")).await).lines().any(|it| it == line) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_do_not_add_up() {
+    let few = ServerLimits { in_flight_bytes_max: 4 * ANSWER_BYTES + 100_000, ..limits() };
+    let running = start(Mode::Verified, few).await;
+    let mut greedy = Client::http2(running.address).await;
+    let mut untaken = Vec::new();
+    for _ in 0..4 {
+        let response = greedy.begin(running.signed("GetRecords", JSON, b"{}")).await.unwrap();
+        assert_eq!(response.status(), 200);
+        untaken.push(response);
+    }
+    let mut good = Client::http1(running.address).await;
+    let response = good.send(running.signed("GetRecords", JSON, b"{}")).await;
+    assert_eq!(response.status(), 400);
+    assert!(text(&response).contains("ThrottlingException"), "{}", text(&response));
+    let response = good.send(running.signed("ListStreams", JSON, b"{}")).await;
+    assert_eq!(response.status(), 200, "small ones go on");
+    drop((greedy, untaken));
+    until_gauge(&running, "millstream_in_flight_bytes", 0).await;
+    let response = good.send(running.signed("GetRecords", JSON, b"{}")).await;
+    assert_eq!(response.body().len(), ANSWER_BYTES);
+    until_gauge(&running, "millstream_in_flight_bytes", 0).await;
 }
 
 #[tokio::test]

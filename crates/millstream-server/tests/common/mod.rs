@@ -34,6 +34,9 @@ pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
 pub(crate) const JSON: &str = "application/x-amz-json-1.1";
 pub(crate) const CBOR: &str = "application/x-amz-cbor-1.1";
 
+/// How much GetRecords answers: more than the window of an HTTP/2 client lets through.
+pub(crate) const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
 /// Answers every operation of a model, and counts.
 pub(crate) struct TestService {
     pub(crate) model: &'static ServiceModel,
@@ -69,6 +72,7 @@ impl Service for TestService {
                     let first = stream::iter(["one", "two"]).map(Bytes::from_static_str);
                     Reply::Events(first.chain(stream::pending()).boxed())
                 }
+                "GetRecords" => Reply::Body(vec![b'x'; ANSWER_BYTES].into()),
                 "PutRecords" => Reply::Body(body.len().to_string().into()),
                 _ => Reply::Body(call.caller.access_key_id().to_owned().into()),
             }
