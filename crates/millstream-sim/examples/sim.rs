@@ -30,6 +30,11 @@ fn kind(outcome: &Outcome) -> String {
 }
 
 fn main() -> ExitCode {
+    // What the service logs, where RUST_LOG asks for it.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let mut arguments = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
     let first: u64 = arguments.next().unwrap_or(0);
     let count: u64 = arguments.next().unwrap_or(1_000);

@@ -40,7 +40,7 @@ pub struct Plan {
 impl Plan {
     /// The world of `seed`, of usual length.
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, life_ms: 20_000 + Dice::new(seed, "life").below(40_000) }
+        Self { seed, life_ms: 5_000 + Dice::new(seed, "life").below(25_000) }
     }
 }
 
@@ -178,7 +178,7 @@ async fn live(
         clients.spawn(subscriber::run(cast.client(&format!("s{number}"))));
     }
     clients.spawn(operator::run(cast.client("operator"), dice.between(1_000, 6_000)));
-    let chaos = chaos::run(cast.client("chaos"), machine(), dice.between(2_000, 10_000));
+    let chaos = chaos::run(cast.client("chaos"), machine(), dice.between(1_000, 6_000));
     let mut chaos = tokio::spawn(chaos);
 
     tokio::select! {
