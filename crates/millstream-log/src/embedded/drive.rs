@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::destage::Destager;
 use super::lane::{Command, Lane, Refusal, refuse_all};
+use super::state::Shared;
 use super::wal::{Pool, PoolFailure};
 
 /// How the engine's own work runs.
@@ -111,7 +112,21 @@ fn stopped(lane: &Lane) -> Refusal {
     Refusal::Stopped(reason.unwrap_or_else(|| "it was closed".to_owned()))
 }
 
+/// Stops the engine when its thread ends, be it by a panic: nobody must wait for it for ever.
+struct StopAtEnd {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+}
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.shared.latch("its thread has ended");
+        self.pool.fail(PoolFailure::Stopped);
+    }
+}
+
 fn run_lane(mut lane: Lane, receiver: mpsc::Receiver<Command>) {
+    let _stop = StopAtEnd { shared: Arc::clone(&lane.shared), pool: Arc::clone(&lane.pool) };
     let mut queue = Queue::new(receiver, lane.shared.settings.commit_bytes_max);
     while let Some(first) = queue.held.take().or_else(|| queue.receiver.blocking_recv()) {
         let mut gathered = queue.gather(first);
@@ -155,7 +170,8 @@ fn finish(lane: &mut Lane, close: Command, destaged: Result<(), PoolFailure>) {
     }
 }
 
-fn run_background(mut destager: Destager, pool: &Pool) {
+fn run_background(mut destager: Destager, pool: &Arc<Pool>) {
+    let _stop = StopAtEnd { shared: Arc::clone(&destager.shared), pool: Arc::clone(pool) };
     let mut seen = 0;
     loop {
         let patience = match destager.step() {

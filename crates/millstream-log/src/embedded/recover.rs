@@ -496,6 +496,10 @@ fn publish_logs(shared: &Shared, replay: &mut Replay) {
         let mut inner = entry.write();
         // Rewritten segments have high numbers and old records.
         inner.runs.make_contiguous().sort_by_key(|run| run.first);
+        debug_assert!(
+            inner.runs.iter().zip(inner.runs.iter().skip(1)).all(|(a, b)| a.end <= b.first),
+            "a manifest names each record once"
+        );
         inner.destaged_to = log.destaged_to;
         for chunk in log.chunks {
             shared.push_chunk(&mut inner, chunk);

@@ -280,6 +280,17 @@ fn no_space_is_an_error_and_appends_resume_once_there_is_some() {
                     known.push(payload(1, 2_000));
                 }
             }
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            let names = world.disk.names();
+            let count = |kind: &str| names.iter().filter(|name| name.starts_with(kind)).count();
+            assert_eq!(
+                count("segment") as u64,
+                log.stats().segments,
+                "{life}: nothing is left over"
+            );
+            assert_eq!(count("wal") as u64, log.stats().wal_files, "{life}: nothing is left over");
             drop(log);
             world.disk.crash(capacity);
             check_after_crash(&world, &mut acked, &life).await;

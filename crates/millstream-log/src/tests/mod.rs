@@ -37,7 +37,7 @@ fn small() -> Settings {
         commit_bytes_max: 8 << 10,
         batch_bytes_max: 32 << 10,
         cache_bytes_max: 24 << 10,
-        own_segment_bytes_min: 16 << 10,
+        own_segment_bytes_min: 8 << 10,
         index_interval_bytes: 1_024,
         reserve_bytes: 8 << 10,
         open_files_max: 2,
