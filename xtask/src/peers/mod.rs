@@ -29,7 +29,7 @@ use install::Cache;
 use load::Timing;
 use machine::Machine;
 use results::{Failure, Memory, Results, Sample};
-use roster::{Peer, ROSTER};
+use roster::{Peer, ROSTER, Source};
 use site::Site;
 use workload::Workload;
 
@@ -188,6 +188,11 @@ fn measure(cache: &Cache, plan: &Plan) -> Result<(), String> {
 
 /// Those that could be installed; the others become failures.
 fn install_all(cache: &Cache, plan: &Plan, results: &mut Results) -> Vec<&'static Peer> {
+    // The load tool is part of our binary, so it is built even when ours is not measured.
+    println!("build millstream");
+    if let Err(why) = install::install(cache, Source::Workspace) {
+        println!("the load tool could not be built: {why}");
+    }
     let mut ready = Vec::new();
     for peer in &plan.peers {
         println!("install {}", peer.name);
