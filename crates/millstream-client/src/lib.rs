@@ -15,6 +15,8 @@ mod error;
 mod operations;
 mod pool;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use client::{Client, ClientSettings, Probe};

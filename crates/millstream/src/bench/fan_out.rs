@@ -12,6 +12,12 @@ const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// How many times in a row a subscription may fail.
 const FAILURES_MAX: u32 = 50;
 
+/// What came to its end.
+enum Ended {
+    Subscription,
+    Shard,
+}
+
 /// Follows one shard as one consumer until it is dropped or the service gives up on it.
 /// Latency is from the start of the put to the event's arrival here.
 pub(crate) struct Subscriber {
@@ -38,7 +44,8 @@ impl Subscriber {
                 followed = self.follow(&mut tally, &mut position) => followed,
             };
             match followed {
-                Ok(()) => failures = 0,
+                Ok(Ended::Subscription) => failures = 0,
+                Ok(Ended::Shard) => break,
                 Err(error) => {
                     failures += 1;
                     let code = error.code().unwrap_or("Broken").to_owned();
@@ -55,7 +62,7 @@ impl Subscriber {
         &mut self,
         tally: &mut Tally,
         position: &mut ReadFrom,
-    ) -> Result<(), CallError> {
+    ) -> Result<Ended, CallError> {
         let client = &self.bench.client;
         let mut subscription =
             client.subscribe_to_shard(&self.consumer_arn, &self.shard, position).await?;
@@ -82,10 +89,11 @@ impl Subscriber {
             tally.records += records;
             // Only the readers' side counts here; the writers' is counted where they write.
             self.bench.control.delivered(records);
-            if let Some(number) = event.continuation_sequence_number {
-                *position = ReadFrom::AfterSequenceNumber(number);
+            match event.continuation_sequence_number {
+                Some(number) => *position = ReadFrom::AfterSequenceNumber(number),
+                None => return Ok(Ended::Shard),
             }
         }
-        Ok(())
+        Ok(Ended::Subscription)
     }
 }

@@ -216,6 +216,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Why a subscription ended.
+enum Ended {
+    /// Its time was up.
+    Subscription,
+    /// The shard was closed, and all of it has come.
+    Shard,
+}
+
 /// Follows one shard until told to end.
 struct Follower {
     client: Client,
@@ -234,12 +242,15 @@ impl Follower {
                 biased;
                 _ = done.wait_for(|done| *done) => return Ok(()),
                 // The service ends a subscription after five minutes: subscribe again.
-                followed = self.follow(&mut position) => followed?,
+                followed = self.follow(&mut position) => match followed? {
+                    Ended::Subscription => {}
+                    Ended::Shard => return Ok(()),
+                },
             }
         }
     }
 
-    async fn follow(&mut self, position: &mut ReadFrom) -> Result<(), CallError> {
+    async fn follow(&mut self, position: &mut ReadFrom) -> Result<Ended, CallError> {
         let subscribed =
             self.client.subscribe_to_shard(&self.consumer_arn, &self.shard, position).await;
         let mut subscription = subscribed?;
@@ -260,11 +271,12 @@ impl Follower {
                 let pushed = lock(&self.shared.pushed);
                 view.pushed(pushed.0.count(), &pushed.1);
             }
-            if let Some(number) = event.continuation_sequence_number {
-                *position = ReadFrom::AfterSequenceNumber(number);
+            match event.continuation_sequence_number {
+                Some(number) => *position = ReadFrom::AfterSequenceNumber(number),
+                None => return Ok(Ended::Shard),
             }
         }
-        Ok(())
+        Ok(Ended::Subscription)
     }
 }
 

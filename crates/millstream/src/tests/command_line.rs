@@ -21,7 +21,8 @@ fn the_help_is_as_it_was_written_down() {
 }
 
 fn write_help(command: &mut clap::Command, name: &str, text: &mut String) {
-    *text += &format!("$ {name} --help\n{}\n", command.render_long_help());
+    let help = command.render_long_help().to_string();
+    text.extend(["$ ", name, " --help\n", &help, "\n"]);
     let names: Vec<String> = command
         .get_subcommands()
         .filter(|command| command.get_name() != "help")

@@ -150,7 +150,7 @@ async fn a_server_that_verifies_lets_in_its_minted_key_over_tls_and_nobody_else(
         session_token: None,
     };
     let client = over_tls(good.clone(), Trust::File(ca.clone()));
-    assert_eq!(client.list_streams().await.unwrap(), [String::new(); 0]);
+    assert!(client.list_streams().await.unwrap().is_empty());
 
     let stranger = over_tls(anonymous(), Trust::File(ca.clone()));
     let error = stranger.list_streams().await.unwrap_err();
@@ -269,7 +269,7 @@ async fn the_demo_runs_to_its_proof_on_its_own_feed_and_on_a_file() {
     let (_, place) = scratch();
     std::fs::create_dir_all(place.path()).unwrap();
     let file = place.path().join("lines.ndjson");
-    let lines: String = (0..50).map(|n| format!("{{\"id\":{n}}}\n")).collect();
+    let lines: String = (0..50).fold(String::new(), |all, n| all + &format!("{{\"id\":{n}}}\n"));
     #[allow(clippy::disallowed_methods)] // A test's own file.
     std::fs::write(&file, lines).unwrap();
     let file = file.to_str().unwrap();
