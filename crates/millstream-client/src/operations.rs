@@ -13,6 +13,7 @@ use millstream_api::kinesis::{
     PutRecordInput, PutRecordOutput, PutRecordsInput, PutRecordsOutput, PutRecordsRequestEntry,
     PutRecordsResultEntry, RegisterStreamConsumerInput, RegisterStreamConsumerOutput, Shard,
     ShardIteratorType, StreamDescriptionSummary, StreamMode, StreamModeDetails, StreamStatus,
+    UpdateMaxRecordSizeInput,
 };
 use millstream_core::Timestamp;
 
@@ -93,6 +94,20 @@ impl Client {
         let output: DescribeStreamSummaryOutput =
             self.call("DescribeStreamSummary", &input).await?;
         Ok(output.stream_description_summary)
+    }
+
+    /// UpdateMaxRecordSize.
+    pub async fn update_max_record_size(
+        &self,
+        stream_arn: &str,
+        kib: i32,
+    ) -> Result<(), CallError> {
+        let input = UpdateMaxRecordSizeInput {
+            stream_arn: Some(stream_arn.to_owned()),
+            max_record_size_in_kib: kib,
+            ..Default::default()
+        };
+        self.call_empty("UpdateMaxRecordSize", &input).await
     }
 
     /// Waits until the stream is ACTIVE. Cost: a call now and then; without end where the

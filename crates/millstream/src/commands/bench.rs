@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use millstream_client::{Capacity, Client};
+use millstream_core::limits::{RECORD_KIB_DEFAULT, RECORD_KIB_MAX};
 use millstream_core::{Rand, SystemRand};
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
@@ -49,7 +50,7 @@ pub(crate) struct Arguments {
     /// Bytes of each record's data, at least 28
     #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = record_bytes)]
     record_bytes: usize,
-    /// Records to a PutRecords
+    /// Records to a PutRecords, as far as 5 MiB go
     #[arg(long, value_name = "COUNT", default_value = "500",
           value_parser = clap::value_parser!(u64).range(1..=500))]
     batch: u64,
@@ -124,6 +125,10 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(count.saturating_mul(unit_ms)))
 }
 
+/// A partition key is two hexadecimal numbers.
+const KEY_BYTES_MAX: usize = 32;
+/// Older endpoints take 5 MiB in a request (documented until 2025), which is plenty.
+const REQUEST_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// How often the progress bar moves.
 const TICK: Duration = Duration::from_millis(100);
 /// How long after the last put subscribers are given to receive what is on its way.
@@ -178,6 +183,13 @@ impl Run {
         };
         if is_own_stream {
             client.create_stream(&stream, Capacity::Shards(arguments.shards)).await?;
+            let described = client.wait_until_active(&stream).await?;
+            // A record counts with its partition key.
+            let kib = (arguments.record_bytes + KEY_BYTES_MAX).div_ceil(1_024);
+            if kib > RECORD_KIB_DEFAULT as usize {
+                let kib = i32::try_from(kib).unwrap_or(i32::MAX).min(RECORD_KIB_MAX.cast_signed());
+                client.update_max_record_size(&described.stream_arn, kib).await?;
+            }
         }
         client.wait_until_active(&stream).await?;
         let form = Arc::new(RecordForm::new(run, arguments.record_bytes));
@@ -196,7 +208,7 @@ impl Run {
     async fn measured(&self) -> Outcome<Report> {
         let sections = match self.arguments.workload {
             Workload::PutSingle => vec![self.put(1).await],
-            Workload::PutBatch => vec![self.put(self.arguments.batch).await],
+            Workload::PutBatch => vec![self.put(self.batch()).await],
             Workload::Get => self.get().await?,
             Workload::FanOut => self.fan_out().await?,
             Workload::Mixed => self.mixed().await?,
@@ -228,12 +240,19 @@ impl Run {
             ("http", json!(http)),
         ];
         if matches!(arguments.workload, Workload::PutBatch | Workload::Mixed | Workload::Get) {
-            setting.push(("batch", json!(arguments.batch)));
+            setting.push(("batch", json!(self.batch())));
         }
         if let Some(rate) = self.rate() {
             setting.push(("rate", json!(rate)));
         }
         setting
+    }
+
+    /// Records to a PutRecords: as asked for, but no more than fit into a request.
+    fn batch(&self) -> u64 {
+        let record = self.arguments.record_bytes + KEY_BYTES_MAX;
+        let fitting = (REQUEST_BYTES_MAX / record) as u64;
+        self.arguments.batch.min(fitting).max(1)
     }
 
     fn rate(&self) -> Option<u64> {
@@ -278,7 +297,7 @@ impl Run {
             (self.arguments.prefill * 1_000_000).div_ceil(self.form.record_bytes() as u64);
         let records = self.arguments.records.unwrap_or(records);
         let control = Arc::new(Control::start(None, Some(records), None));
-        let workers = self.spawn_writers(&self.bench(&control), 4, self.arguments.batch);
+        let workers = self.spawn_writers(&self.bench(&control), 4, self.batch());
         let tally = self.watch_as("filling", &control, work::join(workers)).await;
         if tally.records == 0 {
             let reason = tally.errors.keys().next().cloned().unwrap_or_default();
@@ -319,7 +338,7 @@ impl Run {
             let limit = self.arguments.limit;
             readers.spawn(work::follow(bench.clone(), shard, limit, FOLLOW_POLL));
         }
-        let writers = self.spawn_writers(&bench, half, self.arguments.batch);
+        let writers = self.spawn_writers(&bench, half, self.batch());
         let put = self.watch(&control, work::join(writers)).await;
         let put = put_section(put, &control);
         control.stop();

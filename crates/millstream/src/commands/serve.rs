@@ -182,12 +182,12 @@ fn commands_to_try(program: &str, endpoint: &Endpoint, admission: Admission) -> 
             commands.push("export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…".to_owned());
             ""
         }
-        Admission::Dev | Admission::DevOpen => "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any ",
+        Admission::Dev | Admission::DevOpen => "   # any credentials",
     };
     commands.push(format!("{program} streams create orders --shards 4"));
     commands.push(format!("seq 1000 | {program} put orders && {program} tail orders -f"));
     commands.push(format!(
-        "{any}aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams"
+        "aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams{any}"
     ));
     commands
 }
