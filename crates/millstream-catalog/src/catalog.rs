@@ -70,7 +70,16 @@ pub struct Catalog<M: Machine> {
     policy: SnapshotPolicy,
     state: RwLock<M>,
     writer: Arc<Mutex<Writer>>,
-    changes: watch::Sender<u64>,
+    followers: std::sync::Mutex<Followers>,
+}
+
+/// Those who want to know of changes. Each has a channel to itself, so that they are woken in the
+/// order in which they came: one shared channel wakes in an order that no seed reaches, and a
+/// simulation could not be replayed.
+#[derive(Default)]
+struct Followers {
+    commands: u64,
+    channels: Vec<watch::Sender<u64>>,
 }
 
 /// What only the one who writes may touch.
@@ -108,7 +117,7 @@ impl<M: Machine> Catalog<M> {
             policy,
             state: RwLock::new(state),
             writer: Arc::new(Mutex::new(writer)),
-            changes: watch::Sender::new(0),
+            followers: std::sync::Mutex::default(),
         }))
     }
 
@@ -119,7 +128,21 @@ impl<M: Machine> Catalog<M> {
 
     /// Counts the commands applied since opening: changes after each.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (channel, receiver) = watch::channel(followers.commands);
+        // Those who left are forgotten when the list would grow, and at each change.
+        if followers.channels.len() == followers.channels.capacity() {
+            followers.channels.retain(|channel| !channel.is_closed());
+        }
+        followers.channels.push(channel);
+        receiver
+    }
+
+    fn tell_followers(&self) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.commands += 1;
+        let commands = followers.commands;
+        followers.channels.retain(|channel| channel.send(commands).is_ok());
     }
 
     /// Lets `decide` judge the newest state, and makes the command it gives durable and applied.
@@ -169,7 +192,7 @@ impl<M: Machine> Catalog<M> {
             }
         }
         self.state.write().unwrap_or_else(PoisonError::into_inner).apply(command);
-        self.changes.send_modify(|count| *count += 1);
+        self.tell_followers();
         writer.commands_since_snapshot += 1;
         if writer.commands_since_snapshot >= self.policy.commands
             || writer.bytes_since_snapshot >= self.policy.bytes
