@@ -1,5 +1,6 @@
 //! Lives through many worlds: `cargo run -p millstream-sim --example sim -- [FIRST] [COUNT]`.
 //!
+//! With a third argument, `twice`, each world is lived through twice, and must be identical.
 //! Goes on after a failure, and ends with the seeds that failed and what they broke.
 
 use std::collections::BTreeMap;
@@ -35,9 +36,12 @@ fn main() -> ExitCode {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
-    let first: u64 = arguments.next().unwrap_or(0);
-    let count: u64 = arguments.next().unwrap_or(1_000);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default: u64| {
+        arguments.get(at).map_or(default, |text| text.parse().expect("a number"))
+    };
+    let (first, count) = (number(0, 0), number(1, 1_000));
+    let twice = arguments.get(2).is_some_and(|text| text == "twice");
     let style = "{bar:40} {pos}/{len} worlds, {msg} failed, {elapsed} (left {eta})";
     let style = ProgressStyle::with_template(style).expect("the template is well formed");
     let bar = ProgressBar::new(count).with_style(style).with_message("0");
@@ -48,6 +52,9 @@ fn main() -> ExitCode {
         all.add(&outcome.tally);
         acked += outcome.report.counts.acked;
         reads += outcome.report.counts.reads;
+        if twice && live(seed).trace != outcome.trace {
+            failed.entry("differs from itself".to_owned()).or_default().push(seed);
+        }
         if !outcome.is_sound() {
             failed.entry(kind(&outcome)).or_default().push(seed);
             bar.set_message(failed.values().map(Vec::len).sum::<usize>().to_string());

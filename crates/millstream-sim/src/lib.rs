@@ -16,6 +16,7 @@ pub mod history;
 pub mod ledger;
 pub mod network;
 pub mod node;
+mod ordered_log;
 pub mod payload;
 pub mod service;
 pub mod targets;

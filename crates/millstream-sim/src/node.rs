@@ -18,6 +18,7 @@ use millstream_streams::{Settings, Streams};
 use crate::clock::SimClock;
 use crate::dice::Dice;
 use crate::network::lock;
+use crate::ordered_log::OrderedLog;
 use crate::service::{Answer, Fault, Host, Request, Service, Task};
 use crate::wire_client::WireClient;
 
@@ -92,10 +93,10 @@ impl Host for Node {
         let settings = self.stream_settings.clone();
         Box::pin(async move {
             let log = opened.map_err(|error| error.to_string())?;
-            let streams =
-                Streams::open(Arc::new(log.clone()), keyring, clock.clone(), rand, settings)
-                    .await
-                    .map_err(|error| error.to_string())?;
+            let followed = Arc::new(OrderedLog::new(log.clone()));
+            let streams = Streams::open(followed, keyring, clock.clone(), rand, settings)
+                .await
+                .map_err(|error| error.to_string())?;
             let api = Arc::new(KinesisService(Arc::clone(&streams)));
             let client = WireClient::new(api, clock, seed);
             Ok(Arc::new(Run { client, streams, log }) as Arc<dyn Service>)
