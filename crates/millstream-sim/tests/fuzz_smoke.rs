@@ -129,13 +129,18 @@ fn no_request_passes_the_verifier_unless_it_was_signed() {
 }
 
 #[test]
+fn no_token_opens_unless_the_service_made_it() {
+    smoke("tokens");
+}
+
+#[test]
 fn no_damage_to_its_files_breaks_the_log() {
     smoke("log_files");
 }
 
 #[test]
 fn every_door_has_its_smoke() {
-    let smoked = ["cbor", "json", "event_stream", "sigv4", "log_files"];
+    let smoked = ["cbor", "json", "event_stream", "sigv4", "tokens", "log_files"];
     let all: Vec<&str> = ALL.iter().map(|target| target.name).collect();
     assert_eq!(all, smoked);
 }

@@ -10,7 +10,7 @@ use millstream_sim::node::Node;
 use millstream_sim::world::{Outcome, Plan, run};
 
 /// Worlds of one ordinary run of the tests.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 
 fn live(seed: u64) -> Outcome {
     run(Plan::of_seed(seed), |clock, seed| Arc::new(Node::new(clock, seed)))

@@ -6,6 +6,7 @@
 
 mod log_files;
 mod signature;
+mod tokens;
 mod wire;
 
 /// One door.
@@ -25,6 +26,7 @@ pub const ALL: &[Target] = &[
     Target { name: "json", feed: wire::json, smoke_rounds: 40_000 },
     Target { name: "event_stream", feed: wire::event_stream, smoke_rounds: 40_000 },
     Target { name: "sigv4", feed: signature::sigv4, smoke_rounds: 20_000 },
+    Target { name: "tokens", feed: tokens::tokens, smoke_rounds: 4_000 },
     Target { name: "log_files", feed: log_files::log_files, smoke_rounds: 3_000 },
 ];
 
@@ -41,6 +43,7 @@ pub fn made_seeds(name: &str) -> Vec<Vec<u8>> {
         "json" => wire::json_seeds(),
         "event_stream" => wire::event_stream_seeds(),
         "sigv4" => signature::seeds(),
+        "tokens" => tokens::seeds(),
         "log_files" => log_files::seeds(),
         _ => Vec::new(),
     }
