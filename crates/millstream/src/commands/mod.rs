@@ -16,6 +16,7 @@ pub(crate) mod tail;
 pub(crate) mod tls;
 
 use std::future::Future;
+use std::time::Duration;
 
 use clap::CommandFactory;
 
@@ -50,10 +51,16 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     }
 }
 
+/// How long what is left of a command's tasks may take once its outcome is known.
+const LEFTOVERS_MAX: Duration = Duration::from_millis(200);
+
 fn on_runtime(command: impl Future<Output = Outcome>) -> Outcome {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("cannot start the runtime: {error}")))?
-        .block_on(command)
+        .map_err(|error| Failure::failed(format!("cannot start the runtime: {error}")))?;
+    let outcome = runtime.block_on(command);
+    // A read of standard input cannot be called off: do not wait for a person to press a key.
+    runtime.shutdown_timeout(LEFTOVERS_MAX);
+    outcome
 }
