@@ -25,6 +25,7 @@ pub struct MemoryLog {
 struct Inner {
     logs: BTreeMap<u64, Entry>,
     faults: Vec<AppendFault>,
+    dies_after: Option<u64>,
 }
 
 /// What goes wrong with an append.
@@ -36,6 +37,13 @@ pub enum AppendFault {
     WrittenThenStopped,
     /// Is written, and never answers.
     WrittenThenSilent,
+}
+
+/// What becomes of a change.
+enum Fate {
+    Answered,
+    Silent,
+    Lost,
 }
 
 #[derive(Clone, Debug)]
@@ -102,13 +110,48 @@ impl MemoryLog {
         for entry in logs.values_mut() {
             entry.tail = watch::Sender::new(entry.bounds());
         }
-        let inner = Inner { logs, faults: Vec::new() };
+        let inner = Inner { logs, ..Inner::default() };
         Arc::new(Self { clock: self.clock.clone(), inner: Mutex::new(inner) })
     }
 
     /// Orders `fault` for the next append that has none ordered before it.
     pub fn order(&self, fault: AppendFault) {
         self.lock().faults.push(fault);
+    }
+
+    /// Performs `changes` more changes of any kind; the one after it is performed too, but never
+    /// answered, and all others hang without effect, as in a process that is being killed.
+    pub fn die_after(&self, changes: u64) {
+        self.lock().dies_after = Some(changes);
+    }
+
+    /// Whether the ordered death has come.
+    pub fn is_dead(&self) -> bool {
+        self.lock().dies_after == Some(0)
+    }
+
+    /// What becomes of the next change.
+    fn fate(&self) -> Fate {
+        match &mut self.lock().dies_after {
+            None => Fate::Answered,
+            Some(0) => Fate::Lost,
+            Some(left) => {
+                *left -= 1;
+                if *left == 0 { Fate::Silent } else { Fate::Answered }
+            }
+        }
+    }
+
+    /// Makes a change, unless dead, and answers, unless dying.
+    fn change<T: Send + 'static>(&self, make: impl FnOnce() -> T) -> BoxFuture<'static, T> {
+        match self.fate() {
+            Fate::Answered => ready(make()),
+            Fate::Silent => {
+                make();
+                Box::pin(std::future::pending())
+            }
+            Fate::Lost => Box::pin(std::future::pending()),
+        }
     }
 
     /// Which logs exist.
@@ -177,8 +220,10 @@ fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
 
 impl Log for MemoryLog {
     fn create(&self, id: LogId) -> BoxFuture<'static, Result<(), AppendError>> {
-        self.lock().logs.entry(id.0).or_insert_with(Entry::new);
-        ready(Ok(()))
+        self.change(|| {
+            self.lock().logs.entry(id.0).or_insert_with(Entry::new);
+            Ok(())
+        })
     }
 
     fn append(&self, id: LogId, batch: Batch) -> BoxFuture<'static, Result<Appended, AppendError>> {
@@ -187,7 +232,7 @@ impl Log for MemoryLog {
             if inner.faults.is_empty() { None } else { Some(inner.faults.remove(0)) }
         };
         match fault {
-            None => ready(self.append_now(id, &batch)),
+            None => self.change(|| self.append_now(id, &batch)),
             Some(AppendFault::Refused(error)) => ready(Err(error)),
             Some(AppendFault::WrittenThenStopped) => {
                 let _ = self.append_now(id, &batch);
@@ -231,25 +276,29 @@ impl Log for MemoryLog {
     }
 
     fn trim(&self, id: LogId, before: Position) -> BoxFuture<'static, Result<(), SealError>> {
-        let done = self.lock().logs.get_mut(&id.0).ok_or(SealError::NotFound).map(|entry| {
-            let before = usize::try_from(before.0).unwrap_or(usize::MAX);
-            entry.start = entry.start.max(before.min(entry.records.len()));
-            entry.publish();
-        });
-        ready(done)
+        self.change(|| {
+            self.lock().logs.get_mut(&id.0).ok_or(SealError::NotFound).map(|entry| {
+                let before = usize::try_from(before.0).unwrap_or(usize::MAX);
+                entry.start = entry.start.max(before.min(entry.records.len()));
+                entry.publish();
+            })
+        })
     }
 
     fn seal(&self, id: LogId) -> BoxFuture<'static, Result<Position, SealError>> {
-        let end = self.lock().logs.get_mut(&id.0).ok_or(SealError::NotFound).map(|entry| {
-            entry.sealed = true;
-            entry.publish();
-            entry.bounds().end
-        });
-        ready(end)
+        self.change(|| {
+            self.lock().logs.get_mut(&id.0).ok_or(SealError::NotFound).map(|entry| {
+                entry.sealed = true;
+                entry.publish();
+                entry.bounds().end
+            })
+        })
     }
 
     fn delete(&self, id: LogId) -> BoxFuture<'static, Result<(), SealError>> {
-        self.lock().logs.remove(&id.0);
-        ready(Ok(()))
+        self.change(|| {
+            self.lock().logs.remove(&id.0);
+            Ok(())
+        })
     }
 }

@@ -2,7 +2,10 @@
 
 mod consumers;
 mod encryption;
+mod quotas;
 mod records;
+mod recovery;
 mod reshards;
+mod settings;
 mod streams;
 mod world;
