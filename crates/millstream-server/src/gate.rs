@@ -31,7 +31,7 @@ use crate::metrics::{Collector, MetricsText, ServerMetrics};
 use crate::refusal::{Form, Refusal};
 use crate::reply::ReplyBody;
 use crate::request_id::RequestId;
-use crate::route::{Route, form_route, route};
+use crate::route::{Route, form_route, likely_form, route};
 
 /// Whom the server lets in.
 pub(crate) enum Admission {
@@ -142,7 +142,11 @@ impl Gate {
         B: Body<Data = Bytes> + Unpin,
     {
         let is_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        let routed = self.check_head(arrival.parts).and_then(|()| route(arrival.parts, is_empty));
+        let checked = self.check_head(arrival.parts).map_err(|refusal| Refusal {
+            form: likely_form(arrival.parts).unwrap_or(refusal.form),
+            ..refusal
+        });
+        let routed = checked.and_then(|()| route(arrival.parts, is_empty));
         let refusal = match routed {
             Err(refusal) => refusal,
             Ok(route) => match self.call(arrival, route, &mut body).await {

@@ -47,6 +47,12 @@ pub(crate) fn route(parts: &Parts, body_is_empty: bool) -> Result<Route, Refusal
     target_route(parts, None, body_is_empty)
 }
 
+/// The form in which a request expects its answer, before anything of it is judged.
+pub(crate) fn likely_form(parts: &Parts) -> Option<Form> {
+    parts.headers.get("x-amz-target")?;
+    media_type(parts).map_or(Some(Codec::Cbor11), Codec::of_content_type).map(Form::Codec)
+}
+
 /// The operation that a form names: `Action=GetCallerIdentity&Version=2011-06-15`.
 pub(crate) fn form_route(form: &str) -> Result<Route, Refusal> {
     let value = |name: &str| {

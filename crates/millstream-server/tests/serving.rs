@@ -144,6 +144,46 @@ async fn answers_that_nobody_takes_do_not_add_up() {
 }
 
 #[tokio::test]
+async fn requests_that_their_client_gave_up_hold_nothing() {
+    let running = start(Mode::Verified, limits()).await;
+    for is_http2 in [false, true] {
+        for _ in 0..3 {
+            let mut client = if is_http2 {
+                Client::http2(running.address).await
+            } else {
+                Client::http1(running.address).await
+            };
+            let request = running.signed("DescribeLimits", JSON, b"{}");
+            tokio::select! {
+                biased;
+                () = running.reached.notified() => {}
+                _ = client.begin(request) => panic!("nobody lets it answer"),
+            }
+        }
+    }
+    until_gauge(&running, "millstream_in_flight_bytes", 0).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_streams_opened_and_reset_leaves_others_undisturbed() {
+    let running = start(Mode::Verified, limits()).await;
+    let mut good = Client::http2(running.address).await;
+    let mut flood = Client::http2(running.address).await;
+    for _ in 0..2_000 {
+        // Sent and given up at once: HEADERS, DATA, RST_STREAM.
+        let begun = flood.begin(running.signed("DescribeLimits", JSON, b"{}"));
+        tokio::select! {
+            biased;
+            _ = begun => break,
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert_eq!(good.send(running.signed("ListStreams", JSON, b"{}")).await.status(), 200);
+    drop(flood);
+    until_gauge(&running, "millstream_in_flight_bytes", 0).await;
+}
+
+#[tokio::test]
 async fn errors_and_panics_of_a_service_are_answered_in_the_requests_encoding() {
     let running = start(Mode::Verified, limits()).await;
     let mut client = Client::http2(running.address).await;
@@ -260,6 +300,8 @@ async fn dev_mode_takes_any_credentials_from_this_machine_and_says_so() {
         request.headers_mut().insert(name, value.parse().unwrap());
         let response = client.send(request).await;
         assert_eq!(response.status(), 403, "{name}");
+        assert_eq!(response.headers()["content-type"], JSON);
+        assert!(text(&response).contains("AccessDeniedException"), "{}", text(&response));
         assert!(!response.headers().contains_key("access-control-allow-origin"), "{name}");
         let mut preflight =
             Request::options("/").header("host", "localhost").header("origin", "http://localhost");
