@@ -11,7 +11,7 @@
 //!
 //! Invariant: nothing on disk is changed before all of it was judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::commit::{CommitHeader, Salt, TORN_HEADER, decode_file_header};
 use super::frame::{Chunk, ChunkHeader, ChunkKind, Flaw};
 use super::lane::Current;
 use super::manifest::{LogSnapshot, MANIFEST_NAME, Manifest};
-use super::segment::{load_runs, segment_name};
+use super::segment::{Run, load_runs, segment_name};
 use super::state::{LiveSegment, LogEntry, Shared, lock};
 use super::wal::{FullFile, PoolState, WalFile, wal_name, wal_number};
 use super::{OpenError, Settings};
@@ -486,6 +486,23 @@ fn remove_orphans(
     storage.sync_directory().map_err(|error| OpenError::io(storage, "", &error))
 }
 
+/// A manifest names each record once, so runs overlap only where a damaged segment holds a copy of
+/// another's chunks: those are passed over, and said.
+fn drop_overlaps(shared: &Shared, runs: &mut VecDeque<Run>, report: &mut RecoveryReport) {
+    let mut end = 0;
+    runs.retain(|run| {
+        let is_new = run.first >= end;
+        if is_new {
+            end = run.end;
+        } else {
+            let file = shared.storage.describe(&segment_name(run.segment));
+            report.damaged_segments.push(format!("{file}: holds records of another segment"));
+            lock(&shared.segments).release(run);
+        }
+        is_new
+    });
+}
+
 fn publish_logs(shared: &Shared, replay: &mut Replay) {
     for (id, log) in std::mem::take(&mut replay.logs) {
         let entry = shared.log(id).unwrap_or_else(|| {
@@ -496,10 +513,7 @@ fn publish_logs(shared: &Shared, replay: &mut Replay) {
         let mut inner = entry.write();
         // Rewritten segments have high numbers and old records.
         inner.runs.make_contiguous().sort_by_key(|run| run.first);
-        debug_assert!(
-            inner.runs.iter().zip(inner.runs.iter().skip(1)).all(|(a, b)| a.end <= b.first),
-            "a manifest names each record once"
-        );
+        drop_overlaps(shared, &mut inner.runs, &mut replay.report);
         inner.destaged_to = log.destaged_to;
         for chunk in log.chunks {
             shared.push_chunk(&mut inner, chunk);

@@ -261,6 +261,11 @@ fn scan_runs(
         if header.kind != ChunkKind::Records || end > entry.chunk_bytes {
             break;
         }
+        // Logs and their chunks are written in order: one out of order is a copy of another
+        // place, and what should stand here is lost.
+        if builder.runs.last().is_some_and(|run| (header.log, header.first) < (run.log, run.end)) {
+            break;
+        }
         builder.push(&header, at);
         at = end;
     }
