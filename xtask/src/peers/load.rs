@@ -70,7 +70,8 @@ fn kinesis(
         .args(["--endpoint-url", &format!("http://127.0.0.1:{}", site.port)])
         .args(["--shards", &SHARDS.to_string(), "--duration", &format!("{}s", timing.seconds)])
         .args(["--json", "--region", "us-east-1"])
-        .args(["--access-key-id", "bench", "--secret-access-key", "bench"]);
+        .env("AWS_ACCESS_KEY_ID", &site.credentials.access_key_id)
+        .env("AWS_SECRET_ACCESS_KEY", &site.credentials.secret_access_key);
     if !timing.reads_back {
         command.arg("--no-verify");
     }

@@ -152,6 +152,17 @@ pub(super) const ROSTER: &[Peer] = &[
         environment: &[("MILLSTREAM_LOG_FILTER", "warn")],
     },
     Peer {
+        name: "millstream-serve",
+        title: "Millstream `serve`",
+        source: Source::Workspace,
+        durability: Durability::Synced,
+        durability_note: "as above, and every signature verified over the whole body",
+        speaks: Speaks::KinesisBoth,
+        has_fan_out: true,
+        command: &["{binary}", "serve", "--listen", "127.0.0.1:{port}", "--data-dir", "{data}"],
+        environment: &[("MILLSTREAM_LOG_FILTER", "warn")],
+    },
+    Peer {
         name: "millstream-buffered",
         title: "Millstream, buffered",
         source: Source::Workspace,

@@ -33,7 +33,30 @@ pub(super) struct Site {
     pub(super) ready_seconds: f64,
     /// Resident before any load.
     pub(super) at_rest_bytes: u64,
+    /// What requests are signed with.
+    pub(super) credentials: Credentials,
     running: Running,
+}
+
+/// An access key; those who verify nothing take any.
+pub(super) struct Credentials {
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
+}
+
+impl Credentials {
+    /// Those that a server printed at its first start, or any where it printed none.
+    fn printed(words: &str) -> Self {
+        let after = |label: &str| {
+            let line = words.lines().find_map(|line| line.trim().strip_prefix(label));
+            let word = line.and_then(|rest| rest.split_whitespace().next());
+            word.unwrap_or("bench").to_owned()
+        };
+        Self {
+            access_key_id: after("access key id"),
+            secret_access_key: after("secret access key"),
+        }
+    }
 }
 
 impl Site {
@@ -62,7 +85,8 @@ impl Site {
         let ready_seconds = started.elapsed().as_secs_f64();
         sleep(SETTLE);
         let at_rest_bytes = running.cost().resident_bytes;
-        Ok(Self { port, installed, ready_seconds, at_rest_bytes, running })
+        let credentials = Credentials::printed(&fs::read_to_string(&log).unwrap_or_default());
+        Ok(Self { port, installed, ready_seconds, at_rest_bytes, credentials, running })
     }
 
     /// What it has cost until now.
@@ -102,6 +126,7 @@ fn wait_until_ready(
     loop {
         running.check(log)?;
         let answer = match peer.speaks {
+            _ if peer.is_ours() => says_ready(port),
             Speaks::Kafka => kafka::answers(port),
             Speaks::Kinesis | Speaks::KinesisBoth => lists_streams(port),
         };
@@ -113,6 +138,15 @@ fn wait_until_ready(
             Err(_) => sleep(ASK_PAUSE),
         }
     }
+}
+
+/// Asks ours whether it serves, which takes no signature.
+fn says_ready(port: u16) -> Result<(), String> {
+    let request =
+        format!("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let answer = ask(port, request.as_bytes()).map_err(|error| error.to_string())?;
+    let first = answer.lines().next().unwrap_or("an empty answer");
+    if first.contains(" 200") { Ok(()) } else { Err(first.to_owned()) }
 }
 
 /// Asks for the list of streams as any client would, with a signature that no peer verifies.
@@ -141,4 +175,23 @@ fn ask(port: u16, request: &[u8]) -> std::io::Result<String> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minted_key_is_read_from_the_servers_words() {
+        let words =
+            "made a key:\n\naccess key id      AKIA1\nsecret access key  s3cr3t   (shown)\n";
+        let credentials = Credentials::printed(words);
+        assert_eq!(credentials.access_key_id, "AKIA1");
+        assert_eq!(credentials.secret_access_key, "s3cr3t");
+    }
+
+    #[test]
+    fn a_server_that_printed_no_key_takes_any() {
+        assert_eq!(Credentials::printed("listening").access_key_id, "bench");
+    }
 }
