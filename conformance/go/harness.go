@@ -1,6 +1,6 @@
 // Package main runs the AWS SDK for Go v2, unmodified, against a server.
 //
-// Each case writes what it proved as one JSON line into the file that MILLSTREAM_RESULTS names, in
+// Each case writes what it proved as one JSON line into the file that CONFORMANCE_RESULTS names, in
 // the same form as every other suite.
 package main
 
@@ -50,7 +50,7 @@ type line struct {
 // run runs the cases and gives how many passed, failed and were skipped.
 func (s *suite) run() [3]int {
 	var counts [3]int
-	only := strings.ToLower(os.Getenv("MILLSTREAM_ONLY"))
+	only := strings.ToLower(os.Getenv("CONFORMANCE_ONLY"))
 	for _, one := range s.cases {
 		if !strings.Contains(strings.ToLower(one.sentence+one.operations), only) {
 			continue
@@ -85,7 +85,7 @@ func judge(prove func()) (outcome, detail string) {
 }
 
 func write(one line) {
-	path := os.Getenv("MILLSTREAM_RESULTS")
+	path := os.Getenv("CONFORMANCE_RESULTS")
 	if path == "" {
 		return
 	}

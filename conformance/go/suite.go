@@ -26,7 +26,7 @@ const first = "shardId-000000000000"
 var (
 	background = context.Background()
 	half       = new(big.Int).Lsh(big.NewInt(1), 127).String()
-	client     = newClient(os.Getenv("MILLSTREAM_ENDPOINT"), http.DefaultClient)
+	client     = newClient(os.Getenv("CONFORMANCE_ENDPOINT"), http.DefaultClient)
 )
 
 func newClient(endpoint string, transport *http.Client) *kinesis.Client {
@@ -388,7 +388,7 @@ func theAccount() {
 }
 
 func overTLS() {
-	endpoint, path := os.Getenv("MILLSTREAM_TLS_ENDPOINT"), os.Getenv("MILLSTREAM_CA_FILE")
+	endpoint, path := os.Getenv("CONFORMANCE_TLS_ENDPOINT"), os.Getenv("CONFORMANCE_CA_FILE")
 	if endpoint == "" || path == "" {
 		panic(skip("no TLS endpoint was given"))
 	}

@@ -1,7 +1,7 @@
 """Runs cases and writes down what each proved.
 
 A suite is a client and an encoding. A case is a function that names the operations it proves; it
-passes by returning. Each outcome is one JSON line in the file that MILLSTREAM_RESULTS names, from
+passes by returning. Each outcome is one JSON line in the file that CONFORMANCE_RESULTS names, from
 which `cargo xtask test` renders docs/compatibility.md.
 """
 
@@ -14,9 +14,9 @@ import time
 import traceback
 import uuid
 
-ENDPOINT = os.environ.get("MILLSTREAM_ENDPOINT", "http://127.0.0.1:4567")
-TLS_ENDPOINT = os.environ.get("MILLSTREAM_TLS_ENDPOINT")
-CA_FILE = os.environ.get("MILLSTREAM_CA_FILE")
+ENDPOINT = os.environ.get("CONFORMANCE_ENDPOINT", "http://127.0.0.1:4567")
+TLS_ENDPOINT = os.environ.get("CONFORMANCE_TLS_ENDPOINT")
+CA_FILE = os.environ.get("CONFORMANCE_CA_FILE")
 REGION = "us-east-1"
 RING = 2**128
 
@@ -72,8 +72,8 @@ class Suite:
         self.cases.append((tuple(operations), sentence, function))
 
     def run(self, *arguments):
-        """Runs every case that MILLSTREAM_ONLY does not leave out; gives (passed, failed, skipped)."""
-        only = os.environ.get("MILLSTREAM_ONLY", "").lower()
+        """Runs every case that CONFORMANCE_ONLY does not leave out; gives (passed, failed, skipped)."""
+        only = os.environ.get("CONFORMANCE_ONLY", "").lower()
         counts = {"passed": 0, "failed": 0, "skipped": 0}
         for operations, sentence, function in self.cases:
             if only and only not in f"{sentence} {' '.join(operations)}".lower():
@@ -105,7 +105,7 @@ class Suite:
         }
         if detail:
             line["detail"] = detail
-        path = os.environ.get("MILLSTREAM_RESULTS")
+        path = os.environ.get("CONFORMANCE_RESULTS")
         if path:
             with open(path, "a", encoding="utf-8") as results:
                 results.write(json.dumps(line) + "\n")

@@ -1,11 +1,11 @@
 // Runs cases and writes down what each proved: one JSON line a case, into the file that
-// MILLSTREAM_RESULTS names. The same form as every other suite's.
+// CONFORMANCE_RESULTS names. The same form as every other suite's.
 
 import { randomUUID } from "node:crypto";
 import { appendFileSync } from "node:fs";
 
-export const endpoint = process.env.MILLSTREAM_ENDPOINT ?? "http://127.0.0.1:4567";
-export const tlsEndpoint = process.env.MILLSTREAM_TLS_ENDPOINT;
+export const endpoint = process.env.CONFORMANCE_ENDPOINT ?? "http://127.0.0.1:4567";
+export const tlsEndpoint = process.env.CONFORMANCE_TLS_ENDPOINT;
 export const region = "us-east-1";
 export const ring = 1n << 128n;
 
@@ -36,7 +36,7 @@ export class Suite {
   }
 
   async run() {
-    const only = (process.env.MILLSTREAM_ONLY ?? "").toLowerCase();
+    const only = (process.env.CONFORMANCE_ONLY ?? "").toLowerCase();
     const counts = { passed: 0, failed: 0, skipped: 0 };
     for (const { operations, sentence, prove } of this.cases) {
       if (only && !`${sentence} ${operations}`.toLowerCase().includes(only)) continue;
@@ -53,8 +53,8 @@ export class Suite {
       const { client, encoding } = this;
       const line = { client, encoding, case: sentence, operations, outcome, milliseconds: Date.now() - started };
       if (detail) line.detail = detail.slice(0, 2000);
-      if (process.env.MILLSTREAM_RESULTS) {
-        appendFileSync(process.env.MILLSTREAM_RESULTS, `${JSON.stringify(line)}\n`);
+      if (process.env.CONFORMANCE_RESULTS) {
+        appendFileSync(process.env.CONFORMANCE_RESULTS, `${JSON.stringify(line)}\n`);
       }
       if (outcome !== "passed") {
         console.log(`  ${outcome}: ${client} ${encoding}: ${sentence}\n    ${detail}`);

@@ -12,8 +12,8 @@ from .server import Server, fresh_folder
 
 def kill_minus_nine():
     """kill -9 in a loop under load: nothing acknowledged is lost, reordered, doubled or renumbered"""
-    cycles = int(os.environ.get("MILLSTREAM_CYCLES", "20"))
-    chance = random.Random(int(os.environ.get("MILLSTREAM_SEED", "1")))
+    cycles = int(os.environ.get("CONFORMANCE_CYCLES", "20"))
+    chance = random.Random(int(os.environ.get("CONFORMANCE_SEED", "1")))
     server = Server(fresh_folder("kill"))
     history, ready, reshards = History(), [], {"splits": 0, "merges": 0}
     started = time.monotonic()

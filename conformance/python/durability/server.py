@@ -12,8 +12,8 @@ import urllib.request
 import boto3
 from botocore.config import Config
 
-BINARY = os.environ.get("MILLSTREAM_BINARY", "target/release/millstream")
-WORKSHOP = pathlib.Path(os.environ.get("MILLSTREAM_WORKSHOP", "durability-data"))
+BINARY = os.environ.get("CONFORMANCE_BINARY", "target/release/millstream")
+WORKSHOP = pathlib.Path(os.environ.get("CONFORMANCE_WORKSHOP", "durability-data"))
 
 
 def free_port():

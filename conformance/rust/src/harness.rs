@@ -15,7 +15,7 @@ pub(crate) type Outcome = Result<(), Failure>;
 
 /// Where the server is.
 pub(crate) fn endpoint() -> String {
-    std::env::var("MILLSTREAM_ENDPOINT").unwrap_or_else(|_| "http://127.0.0.1:4567".to_owned())
+    std::env::var("CONFORMANCE_ENDPOINT").unwrap_or_else(|_| "http://127.0.0.1:4567".to_owned())
 }
 
 /// The counts of one run.
@@ -32,14 +32,14 @@ impl Run {
         Self { client, encoding, passed: 0, failed: 0 }
     }
 
-    /// Runs one case, unless MILLSTREAM_ONLY leaves it out.
+    /// Runs one case, unless CONFORMANCE_ONLY leaves it out.
     pub(crate) async fn case(
         &mut self,
         operations: &str,
         sentence: &str,
         proof: impl Future<Output = Outcome>,
     ) {
-        let only = std::env::var("MILLSTREAM_ONLY").unwrap_or_default().to_lowercase();
+        let only = std::env::var("CONFORMANCE_ONLY").unwrap_or_default().to_lowercase();
         if !format!("{sentence} {operations}").to_lowercase().contains(&only) {
             return;
         }
@@ -85,7 +85,7 @@ fn told(error: &dyn Error) -> String {
 }
 
 fn write(line: &str) {
-    let Ok(path) = std::env::var("MILLSTREAM_RESULTS") else { return };
+    let Ok(path) = std::env::var("CONFORMANCE_RESULTS") else { return };
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)

@@ -1,7 +1,7 @@
 //! The AWS SDK for Rust, unmodified: JSON 1.1 over HTTP/1.1 in clear.
 //!
 //! Each case passes by returning `Ok`; what it proved goes as one JSON line into the file that
-//! MILLSTREAM_RESULTS names, in the same form as every other suite.
+//! CONFORMANCE_RESULTS names, in the same form as every other suite.
 
 mod cases;
 mod harness;

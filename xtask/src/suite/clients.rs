@@ -42,7 +42,7 @@ fn session(plan: &Plan, judge: &Judge) -> Result<Tally, String> {
     let mut step = Step::new(judge.name, &judge.program)
         .arguments(&judge.arguments)
         .in_folder(&judge.folder)
-        .environment("MILLSTREAM_RESULTS", plan.results())
+        .environment("CONFORMANCE_RESULTS", plan.results())
         .environment("PYTHONDONTWRITEBYTECODE", "1")
         .environment("AWS_EC2_METADATA_DISABLED", "true");
     if let Some(endpoint) = &plan.endpoint {
@@ -50,13 +50,13 @@ fn session(plan: &Plan, judge: &Judge) -> Result<Tally, String> {
             println!("  SKIPPED: it needs a server started with {}", judge.flags.join(" "));
             return Ok(Tally { skipped: 1, ..Tally::default() });
         }
-        return step.environment("MILLSTREAM_ENDPOINT", endpoint).count();
+        return step.environment("CONFORMANCE_ENDPOINT", endpoint).count();
     }
     let mut server = Server::start(&plan.binary(), &plan.workshop().join("server"), judge.flags)?;
     step = step
-        .environment("MILLSTREAM_ENDPOINT", server.endpoint())
-        .environment("MILLSTREAM_TLS_ENDPOINT", server.tls_endpoint())
-        .environment("MILLSTREAM_CA_FILE", server.authority())
+        .environment("CONFORMANCE_ENDPOINT", server.endpoint())
+        .environment("CONFORMANCE_TLS_ENDPOINT", server.tls_endpoint())
+        .environment("CONFORMANCE_CA_FILE", server.authority())
         // Node.js reads it when it starts, and trusts it besides its own.
         .environment("NODE_EXTRA_CA_CERTS", server.authority());
     let tally = step.count()?;
@@ -189,8 +189,8 @@ fn durability(plan: &Plan, folder: &Path) -> Result<Tally, String> {
     Step::new("durability", program)
         .in_folder(folder)
         .arguments(&["-m", "durability"])
-        .environment("MILLSTREAM_BINARY", plan.binary())
-        .environment("MILLSTREAM_WORKSHOP", plan.workshop().join("durability"))
+        .environment("CONFORMANCE_BINARY", plan.binary())
+        .environment("CONFORMANCE_WORKSHOP", plan.workshop().join("durability"))
         .environment("PYTHONDONTWRITEBYTECODE", "1")
         .minutes(20)
         .count()

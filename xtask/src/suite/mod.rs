@@ -32,8 +32,8 @@ cargo xtask test [PART ...] [--endpoint URL]
 
 Without a part: all of them, and docs/compatibility.md is written anew.
   --endpoint URL    judge a server that runs already, instead of starting ours
-  MILLSTREAM_ONLY=TEXT      only cases whose sentence or operation has TEXT in it
-  MILLSTREAM_BINARY=PATH    judge this binary, instead of building one";
+  CONFORMANCE_ONLY=TEXT      only cases whose sentence or operation has TEXT in it
+  CONFORMANCE_BINARY=PATH    judge this binary, instead of building one";
 
 /// Every part, in order.
 const PARTS: [&str; 9] =
@@ -72,7 +72,7 @@ impl Plan {
             }
         }
         let is_whole =
-            parts.is_empty() && endpoint.is_none() && std::env::var_os("MILLSTREAM_ONLY").is_none();
+            parts.is_empty() && endpoint.is_none() && std::env::var_os("CONFORMANCE_ONLY").is_none();
         if parts.is_empty() {
             parts = PARTS.to_vec();
         }
@@ -85,7 +85,7 @@ impl Plan {
     }
 
     fn binary(&self) -> PathBuf {
-        std::env::var_os("MILLSTREAM_BINARY")
+        std::env::var_os("CONFORMANCE_BINARY")
             .map_or_else(|| self.target.join("release/millstream"), PathBuf::from)
     }
 
@@ -131,9 +131,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 /// A part that was asked for, or the build that such a part needs.
 fn wanted(plan: &Plan, part: &str) -> bool {
     let needs_binary = plan.endpoint.is_none()
-        && std::env::var_os("MILLSTREAM_BINARY").is_none()
+        && std::env::var_os("CONFORMANCE_BINARY").is_none()
         && (plan.has("durability") || CLIENTS.iter().any(|client| plan.has(client)));
-    let has_binary = plan.endpoint.is_some() || std::env::var_os("MILLSTREAM_BINARY").is_some();
+    let has_binary = plan.endpoint.is_some() || std::env::var_os("CONFORMANCE_BINARY").is_some();
     match part {
         "build" => needs_binary || (plan.has("build") && !has_binary),
         "durability" => plan.has(part) && plan.endpoint.is_none(),

@@ -14,7 +14,7 @@ import java.util.stream.Collectors;
 
 /**
  * Runs cases and writes down what each proved: one JSON line a case, into the file that
- * MILLSTREAM_RESULTS names, in the same form as every other suite.
+ * CONFORMANCE_RESULTS names, in the same form as every other suite.
  */
 final class Harness {
     private Harness() {}
@@ -51,7 +51,7 @@ final class Harness {
         /** Runs the cases and gives how many passed, failed and were skipped. */
         int[] run() throws IOException {
             int[] counts = new int[3];
-            String only = Objects.requireNonNullElse(System.getenv("MILLSTREAM_ONLY"), "").toLowerCase(Locale.ROOT);
+            String only = Objects.requireNonNullElse(System.getenv("CONFORMANCE_ONLY"), "").toLowerCase(Locale.ROOT);
             for (Case one : cases) {
                 if (!(one.sentence + " " + one.operations).toLowerCase(Locale.ROOT).contains(only)) {
                     continue;
@@ -83,7 +83,7 @@ final class Harness {
                     + quoted(one.sentence) + ",\"operations\":[" + operations + "],\"outcome\":" + quoted(outcome)
                     + ",\"milliseconds\":" + milliseconds
                     + (detail.isEmpty() ? "" : ",\"detail\":" + quoted(detail)) + "}\n";
-            String path = System.getenv("MILLSTREAM_RESULTS");
+            String path = System.getenv("CONFORMANCE_RESULTS");
             if (path != null && !path.isEmpty()) {
                 Files.writeString(Path.of(path), line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
             }

@@ -34,7 +34,7 @@ final class Main {
 
     public static void main(String[] arguments) throws Exception {
         String encoding = "false".equals(System.getProperty("aws.cborEnabled")) ? "JSON" : "CBOR";
-        URI endpoint = URI.create(System.getenv("MILLSTREAM_ENDPOINT"));
+        URI endpoint = URI.create(System.getenv("CONFORMANCE_ENDPOINT"));
         List<int[]> counts = new ArrayList<>();
 
         Suite async = new Suite(NAME, encoding + ", HTTP/2");
@@ -51,7 +51,7 @@ final class Main {
         counts.add(blocking.run());
 
         Suite secure = new Suite(NAME, encoding + ", HTTP/2, TLS");
-        String tls = System.getenv("MILLSTREAM_TLS_ENDPOINT");
+        String tls = System.getenv("CONFORMANCE_TLS_ENDPOINT");
         if (tls == null || tls.isEmpty()) {
             secure.add("SubscribeToShard", "the exported CA is all that is needed over TLS", () -> {
                 throw new Skip("no TLS endpoint was given");
@@ -59,7 +59,7 @@ final class Main {
         } else {
             NettyNioAsyncHttpClient.Builder transport = NettyNioAsyncHttpClient.builder()
                     .protocol(Protocol.HTTP2)
-                    .tlsTrustManagersProvider(() -> trusting(Path.of(System.getenv("MILLSTREAM_CA_FILE"))));
+                    .tlsTrustManagersProvider(() -> trusting(Path.of(System.getenv("CONFORMANCE_CA_FILE"))));
             KinesisAsyncClient trusting = asyncClient(URI.create(tls)).httpClientBuilder(transport).build();
             new Cases(new Api(trusting)).addTo(secure);
         }
