@@ -8,22 +8,24 @@ use super::{SourceFile, read};
 /// floor that are listed before it.
 const FLOORS: &[&[&str]] = &[
     &["millstream-core"],
-    &["millstream-wire", "millstream-log"],
+    &["millstream-wire", "millstream-log", "millstream-formats", "millstream-columnar"],
     &["millstream-auth"],
-    &["millstream-api", "millstream-catalog"],
-    &["millstream-streams"],
+    &["millstream-api", "millstream-catalog", "millstream-destinations"],
+    &["millstream-streams", "millstream-firehose"],
     &["millstream-server", "millstream-client"],
     &["millstream-sim"],
     &["millstream"],
 ];
 
 /// Services: crates in which only `ops/` may name `millstream_api`.
-const SERVICES: &[&str] = &["millstream-streams"];
+const SERVICES: &[&str] = &["millstream-streams", "millstream-firehose"];
 
 /// Pairs that the floors would allow and the design does not.
 const FORBIDDEN: &[(&str, &str)] = &[
     // The server knows no service's meaning; the services meet it in the binary.
     ("millstream-server", "millstream-streams"),
+    ("millstream-server", "millstream-firehose"),
+    ("millstream-server", "millstream-destinations"),
     ("millstream-server", "millstream-log"),
     ("millstream-server", "millstream-catalog"),
     // A client must work against the real service: it knows the wire only.

@@ -1,0 +1,81 @@
+//! Where deliveries go: one folder for each kind, one trait for those that take documents.
+//!
+//! Owns a single attempt: how a destination is spoken to, what its answer means for each document,
+//! and which failures are worth another try. When to try again, for how long, and what becomes of
+//! what was refused is the delivering service's business.
+//!
+//! Invariants:
+//! * An attempt may be repeated with the same [`Delivery`]: where the destination can tell, a
+//!   repeat changes nothing.
+//! * Nothing is reported delivered that the destination did not say it keeps.
+//! * No connection is opened to an address that the [`outbound`] guard refuses.
+
+pub mod outbound;
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use millstream_core::Timestamp;
+
+/// Names one document for good: across attempts and restarts of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentId {
+    /// The part of the source it came from (a shard, a partition; 0 for direct puts).
+    pub part: u64,
+    /// The record's position there.
+    pub position: u64,
+    /// Which of the documents that the record was split into.
+    pub index: u32,
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.part, self.position, self.index)
+    }
+}
+
+/// One document to deliver.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Which.
+    pub id: DocumentId,
+    /// When its record arrived at the source.
+    pub arrived: Timestamp,
+    /// Its bytes, after all processing.
+    pub data: Bytes,
+}
+
+/// Documents to deliver together, in order.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The same in every attempt, also after a restart: what a destination may tell repeats by.
+    pub id: String,
+    /// At least one.
+    pub documents: Vec<Document>,
+}
+
+/// Why a document, or a whole delivery, was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Failure {
+    /// The code that Firehose logs, such as `HttpEndpoint.RequestTimeout`.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+    /// Whether another attempt may succeed.
+    pub is_retryable: bool,
+    /// What the destination calls the document, where it has a name there (an index, an id).
+    pub details: Vec<(&'static str, String)>,
+}
+
+/// What became of an attempt: the documents that were not taken, by their place in the delivery.
+/// None: all were taken.
+pub type Outcome = Result<Vec<(usize, Failure)>, Failure>;
+
+/// A destination that takes documents, rather than objects.
+pub trait Destination: Send + Sync + fmt::Debug {
+    /// Tries once. An error speaks of the whole delivery; an answer of `Ok` lists those
+    /// documents that were refused, each with its reason.
+    fn attempt<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome>;
+}

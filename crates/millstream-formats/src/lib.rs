@@ -1,0 +1,5 @@
+//! What records and objects look like on the way to a destination: names, splits, compression.
+//!
+//! Owns the forms that Firehose documents: prefix expressions and object names, de-aggregation,
+//! CloudWatch Logs extraction, KPL aggregates, compression, jq queries. Pure: bytes and times in,
+//! bytes out; no IO, no clock, no entropy.
