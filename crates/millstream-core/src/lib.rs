@@ -14,6 +14,7 @@ mod rand;
 mod ring;
 mod sequence;
 mod shard_id;
+pub mod source;
 
 pub use arn::{Arn, ArnError, ConsumerArn, StreamArn};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
