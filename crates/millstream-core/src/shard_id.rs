@@ -28,11 +28,9 @@ impl FromStr for ShardId {
     fn from_str(text: &str) -> Result<Self, ShardIdError> {
         let digits = text.strip_prefix("shardId-").unwrap_or(text);
         let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let number = digits.parse::<u64>().map_err(|_| ShardIdError)?;
-        match u32::try_from(number) {
-            Ok(number) if plain && number <= i32::MAX as u32 => Ok(Self(number)),
-            _ => Err(ShardIdError),
-        }
+        // The service's numbers are signed, and so end at 2^31 - 1.
+        let number = digits.parse::<i32>().ok().filter(|_| plain);
+        number.and_then(|number| u32::try_from(number).ok()).map(Self).ok_or(ShardIdError)
     }
 }
 

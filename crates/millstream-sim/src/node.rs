@@ -94,7 +94,7 @@ impl Host for Node {
         Box::pin(async move {
             let log = opened.map_err(|error| error.to_string())?;
             let followed = Arc::new(OrderedLog::new(log.clone()));
-            let streams = Streams::open(followed, keyring, clock.clone(), rand, settings)
+            let streams = Streams::open(followed, keyring, clock.clone(), settings)
                 .await
                 .map_err(|error| error.to_string())?;
             let api = Arc::new(KinesisService(Arc::clone(&streams)));

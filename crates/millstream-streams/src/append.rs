@@ -84,7 +84,7 @@ impl Streams {
             for (group, result) in groups.into_iter().zip(results) {
                 match result {
                     Ok(appended) => {
-                        self.acknowledge(&stream, &group, entries, appended, &mut slots)
+                        self.acknowledge(&stream, &group, entries, appended, &mut slots);
                     }
                     Err(AppendError::Sealed | AppendError::NotFound) => {
                         closed_under_us = Some(stream.shards[group.shard].id);

@@ -1,7 +1,7 @@
 //! Data Streams: streams, shards, records, consumers.
 //!
 //! Owns the meaning of the `kinesis` operations. Knows neither sockets nor signatures nor disks:
-//! calls come in through [`millstream_api::kinesis::Kinesis`], verified; records and the catalog
+//! calls come in verified, through the API's trait `Kinesis`; records and the catalog
 //! lie in a [`millstream_log::Log`].
 //!
 //! The map, from the outside in:

@@ -1,6 +1,6 @@
 //! Where in a shard a caller wants to begin.
 
-use millstream_core::{SequenceNumber, Timestamp};
+use millstream_core::{SequenceNumber, ShardId, Timestamp};
 use millstream_log::{Position, ReadError};
 
 use crate::refusal::Refusal;
@@ -111,23 +111,37 @@ fn sequence_number(
     text: &str,
     operation: &'static str,
 ) -> Result<SequenceNumber, Refusal> {
-    let number: SequenceNumber = text.parse().map_err(|_| Refusal::SequenceNumberInvalid {
+    let number = text.parse::<SequenceNumber>().ok();
+    let encoded = number.map(|number| number.shard).or_else(|| shard_of_first_version(text));
+    let encoded = encoded.ok_or_else(|| Refusal::SequenceNumberInvalid {
         number: text.to_owned(),
         operation,
         shard: shard.id,
         stream: stream.named(),
     })?;
-    if number.shard != shard.id {
-        let (encoded, shard) = (number.shard, shard.id);
-        return Err(Refusal::SequenceNumberOfAnotherShard { encoded, shard });
+    if encoded != shard.id {
+        return Err(Refusal::SequenceNumberOfAnotherShard { encoded, shard: shard.id });
     }
-    if number.shard_created_seconds != shard.created_seconds {
-        return Err(Refusal::SequenceNumberOfAnotherStream {
-            number: text.to_owned(),
-            operation,
-            shard: shard.id,
-            stream: stream.named(),
-        });
-    }
-    Ok(number)
+    let of_this_life =
+        |number: &SequenceNumber| number.shard_created_seconds == shard.created_seconds;
+    number.filter(of_this_life).ok_or_else(|| Refusal::SequenceNumberOfAnotherStream {
+        number: text.to_owned(),
+        operation,
+        shard: shard.id,
+        stream: stream.named(),
+    })
+}
+
+/// The shard in a number of the service's first version, which no shard of ours has ever given,
+/// but which the service still reads before it refuses: 32 hexadecimal digits, `1`, 9 digits
+/// creation second, 18 digits of something, 4 digits shard (observed; the leading digit may be
+/// missing).
+fn shard_of_first_version(text: &str) -> Option<ShardId> {
+    const LEADING: u128 = 1 << 124;
+    /// Creation seconds from here on are refused (observed).
+    const SECONDS_END: u128 = 16_025_175_000;
+    let number: u128 = text.parse().ok()?;
+    let digits = if number < LEADING { number } else { number - LEADING };
+    let is_read = digits < LEADING && digits >> 88 < SECONDS_END;
+    is_read.then(|| ShardId(u32::try_from(digits & 0xffff).expect("sixteen bits")))
 }

@@ -53,7 +53,7 @@ impl Streams {
         let bytes = read.records.iter().map(|record| record.payload.len()).sum();
         let mut records = Vec::with_capacity(read.records.len());
         for record in read.records {
-            records.push(self.decode(stream, shard, record)?);
+            records.push(self.decode(stream, shard, &record)?);
         }
         let children = if read.at_sealed_end { self.children(stream, shard.id) } else { None };
         let now = self.clock.now();
@@ -65,7 +65,7 @@ impl Streams {
         &self,
         stream: &Stream,
         shard: &Shard,
-        record: millstream_log::Record,
+        record: &millstream_log::Record,
     ) -> Result<ReadRecord, Refusal> {
         let opener = payload::data_key_id(&record.payload).and_then(|id| {
             let known = self.data_keys.opener(&self.keyring, stream, id);

@@ -9,7 +9,7 @@
 use millstream_core::{AccountId, HashKeyRange, Region, ShardId, StreamName, Timestamp};
 
 use crate::amazon_time::AmazonTime;
-use crate::state::{ConsumerStatus, StreamStatus};
+use crate::state::StreamStatus;
 
 /// Which modelled error a refusal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +103,6 @@ pub(crate) enum Refusal {
     // (recorded)
     #[error("Another active subscription exists for this consumer: {}:{}:{shard}:{consumer}", .stream.account, .stream.stream)]
     SubscriptionActive { consumer: String, shard: ShardId, stream: Named },
-    #[error("Consumer {consumer} is {}.", .status.as_str())]
-    ConsumerBusy { consumer: String, status: ConsumerStatus },
 
     // --- Iterators and tokens ---
     #[error("Invalid ShardIterator.")] // (recorded)
@@ -118,9 +116,7 @@ pub(crate) enum Refusal {
     ExpiredNextToken { created: Timestamp, now: Timestamp },
     #[error("Either NextToken or StreamName should be provided.")] // (recorded)
     NoTokenAndNoStream,
-    #[error("NextToken and StreamName cannot be provided together.")] // (recorded)
-    TokenAndStream,
-    #[error("NextToken and {0} cannot be provided together.")]
+    #[error("NextToken and {0} cannot be provided together.")] // (recorded for StreamName)
     TokenAndArgument(&'static str),
     #[error("{MUST_SPECIFY} Request specified {0} and no StartingSequenceNumber.")] // (recorded)
     SequenceNumberMissing(String),
@@ -217,6 +213,7 @@ pub(crate) enum Refusal {
         "Minimum allowed retention period is 24 hours. Requested retention period ({0} hours) is too short."
     )]
     RetentionTooShort(i32),
+    // (recorded, when the maximum was 168 hours)
     #[error(
         "Maximum allowed retention period is 8760 hours. Requested retention period ({0} hours) is too long."
     )]
@@ -258,8 +255,6 @@ pub(crate) enum Refusal {
     CommitmentRuns(AmazonTime),
     #[error("Consumer limit exceeded: {stream} has {limit} consumers.")]
     TooManyConsumers { stream: Named, limit: usize },
-    #[error("{0}")]
-    InvalidArgument(String),
 
     // --- Permission and trouble ---
     /// With the sentence of whoever decided.
@@ -288,8 +283,7 @@ impl Refusal {
             | Self::StreamHasConsumers(_)
             | Self::ConsumerExists { .. }
             | Self::ConsumerNotActive { .. }
-            | Self::SubscriptionActive { .. }
-            | Self::ConsumerBusy { .. } => Kind::ResourceInUse,
+            | Self::SubscriptionActive { .. } => Kind::ResourceInUse,
             Self::NoStreamNamed
             | Self::NamesDiffer
             | Self::NotAStreamArn(..)
@@ -299,7 +293,6 @@ impl Refusal {
             | Self::InvalidIterator
             | Self::InvalidNextToken
             | Self::NoTokenAndNoStream
-            | Self::TokenAndStream
             | Self::TokenAndArgument(_)
             | Self::SequenceNumberMissing(_)
             | Self::SequenceNumberUnwanted(_)
@@ -328,8 +321,7 @@ impl Refusal {
             | Self::KeyIdInvalid(_)
             | Self::EncryptionTypeInvalid
             | Self::WarmThroughputTooHigh(..)
-            | Self::CommitmentRuns(_)
-            | Self::InvalidArgument(_) => Kind::InvalidArgument,
+            | Self::CommitmentRuns(_) => Kind::InvalidArgument,
             Self::ShardCountOnDemand
             | Self::WarmThroughputProvisioned
             | Self::OnDemand { .. }

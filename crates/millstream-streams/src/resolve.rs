@@ -4,15 +4,26 @@
 //! other way from a call to a stream, so that neither can be forgotten.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_api::Call;
-use millstream_auth::{AuthorizationRequest, Policy, PolicyKind, authorize};
+use millstream_auth::{AuthorizationRequest, Policy, PolicyKind, VerifiedCaller, authorize};
 use millstream_core::{AccountId, ConsumerArn, ShardId, StreamArn, StreamName, Timestamp};
 
 use crate::refusal::{Named, Refusal};
 use crate::state::{Consumer, Stream, StreamUid};
 use crate::streams::{Streams, parse_shard_id};
+
+/// Who asks for what: as much of a call as it takes to judge it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) caller: &'a VerifiedCaller,
+    /// `kinesis:PutRecord`: comes with the operation, never from the request.
+    pub(crate) action: &'static str,
+    /// The socket's other end.
+    pub(crate) source_ip: IpAddr,
+    pub(crate) received: Timestamp,
+}
 
 /// What a call names a stream by. The members are as the caller gave them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,81 +78,77 @@ impl Policies {
 
 impl Streams {
     /// The stream that the call names, once the caller may do to it what is asked.
-    pub(crate) fn resolve(&self, call: &Call, target: Target<'_>) -> Result<Arc<Stream>, Refusal> {
-        self.resolve_with(call, target, RequestTags::NONE)
+    pub(crate) fn resolve(
+        &self,
+        request: &Request<'_>,
+        target: Target<'_>,
+    ) -> Result<Arc<Stream>, Refusal> {
+        self.resolve_with(request, target, RequestTags::NONE)
     }
 
     /// As [`Streams::resolve`], for calls that bring tags.
     pub(crate) fn resolve_with(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         target: Target<'_>,
         tags: RequestTags<'_>,
     ) -> Result<Arc<Stream>, Refusal> {
-        let (account, name) = self.locate(call, target)?;
+        let (account, name) = self.locate(request, target)?;
         let found = self.catalog.read(|registry| registry.by_name(&account, &name).cloned());
-        match found {
-            Some(stream) => {
-                self.authorize_stream(call, &stream, tags)?;
-                Ok(stream)
-            }
-            None => {
-                // Whoever may not use the stream does not learn that it is not there.
-                let arn = self.arn(&account, &name);
-                self.authorize_arn(call, &arn.to_string(), tags)?;
-                Err(Refusal::StreamNotFound(Named { account, stream: name }))
-            }
-        }
+        let Some(stream) = found else {
+            // Whoever may not use the stream does not learn that it is not there.
+            let arn = self.arn(&account, &name);
+            self.authorize_arn(request, &arn.to_string(), tags)?;
+            return Err(Refusal::StreamNotFound(Named { account, stream: name }));
+        };
+        self.authorize_stream(request, &stream, tags)?;
+        Ok(stream)
     }
 
     /// The stream of that uid, for calls that carry a token; `name` is what refusals call it.
     pub(crate) fn resolve_uid(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         uid: StreamUid,
         name: &Named,
     ) -> Result<Arc<Stream>, Refusal> {
         let found = self.catalog.read(|registry| registry.by_uid(uid).cloned());
-        match found {
-            Some(stream) => {
-                self.authorize_stream(call, &stream, RequestTags::NONE)?;
-                Ok(stream)
-            }
-            None => {
-                let arn = self.arn(&name.account, &name.stream);
-                self.authorize_arn(call, &arn.to_string(), RequestTags::NONE)?;
-                Err(Refusal::StreamNotFound(name.clone()))
-            }
-        }
+        let Some(stream) = found else {
+            let arn = self.arn(&name.account, &name.stream);
+            self.authorize_arn(request, &arn.to_string(), RequestTags::NONE)?;
+            return Err(Refusal::StreamNotFound(name.clone()));
+        };
+        self.authorize_stream(request, &stream, RequestTags::NONE)?;
+        Ok(stream)
     }
 
     /// The stream or consumer that an ARN names, once the caller may do to it what is asked.
     pub(crate) fn resolve_resource(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         arn: &str,
         tags: RequestTags<'_>,
     ) -> Result<Resource, Refusal> {
         if arn.contains("/consumer/") {
-            let (stream, consumer) = self.resolve_consumer_arn_with(call, arn, tags)?;
+            let (stream, consumer) = self.resolve_consumer_arn_with(request, arn, tags)?;
             return Ok(Resource::Consumer(stream, consumer.name));
         }
         let target = Target { arn: Some(arn), ..Target::default() };
-        self.resolve_with(call, target, tags).map(Resource::Stream)
+        self.resolve_with(request, target, tags).map(Resource::Stream)
     }
 
     /// The consumer that an ARN names, once the caller may do to it what is asked.
     pub(crate) fn resolve_consumer_arn(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         arn: &str,
     ) -> Result<(Arc<Stream>, Consumer), Refusal> {
-        self.resolve_consumer_arn_with(call, arn, RequestTags::NONE)
+        self.resolve_consumer_arn_with(request, arn, RequestTags::NONE)
     }
 
     fn resolve_consumer_arn_with(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         text: &str,
         tags: RequestTags<'_>,
     ) -> Result<(Arc<Stream>, Consumer), Refusal> {
@@ -157,58 +164,54 @@ impl Streams {
             let same = consumer.created.seconds() == arn.created.seconds();
             same.then(|| (stream.clone(), consumer.clone()))
         });
-        match found {
-            Some((stream, consumer)) => {
-                self.authorize_consumer(call, &stream, &consumer, tags)?;
-                Ok((stream, consumer))
-            }
-            None => {
-                self.authorize_arn(call, text, tags)?;
-                let stream = Named { account: arn.stream.account, stream: arn.stream.name };
-                Err(Refusal::ConsumerNotFound { consumer: arn.consumer.to_string(), stream })
-            }
-        }
+        let Some((stream, consumer)) = found else {
+            self.authorize_arn(request, text, tags)?;
+            let stream = Named { account: arn.stream.account, stream: arn.stream.name };
+            return Err(Refusal::ConsumerNotFound { consumer: arn.consumer.to_string(), stream });
+        };
+        self.authorize_consumer(request, &stream, &consumer, tags)?;
+        Ok((stream, consumer))
     }
 
     /// A consumer by its stream's ARN and its name, once the caller may do what is asked.
     pub(crate) fn resolve_consumer_named(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         stream_arn: &str,
         name: &str,
     ) -> Result<(Arc<Stream>, Consumer), Refusal> {
         let target = Target { arn: Some(stream_arn), ..Target::default() };
-        let (account, stream_name) = self.locate(call, target)?;
+        let (account, stream_name) = self.locate(request, target)?;
         let found = self.catalog.read(|registry| registry.by_name(&account, &stream_name).cloned());
         let arn = self.arn(&account, &stream_name).to_string();
         let Some(stream) = found else {
-            self.authorize_arn(call, &arn, RequestTags::NONE)?;
+            self.authorize_arn(request, &arn, RequestTags::NONE)?;
             return Err(Refusal::StreamNotFound(Named { account, stream: stream_name }));
         };
         let consumer = name.parse().ok().and_then(|name: StreamName| stream.consumers.get(&name));
         let Some(consumer) = consumer.cloned() else {
-            self.authorize_arn(call, &format!("{arn}/consumer/{name}:*"), RequestTags::NONE)?;
+            self.authorize_arn(request, &format!("{arn}/consumer/{name}:*"), RequestTags::NONE)?;
             let stream = stream.named();
             return Err(Refusal::ConsumerNotFound { consumer: name.to_owned(), stream });
         };
-        self.authorize_consumer(call, &stream, &consumer, RequestTags::NONE)?;
+        self.authorize_consumer(request, &stream, &consumer, RequestTags::NONE)?;
         Ok((stream, consumer))
     }
 
     /// Refused unless the caller may do what is asked to no stream in particular.
-    pub(crate) fn authorize_account(&self, call: &Call) -> Result<(), Refusal> {
-        self.authorize_arn(call, "*", RequestTags::NONE)
+    pub(crate) fn authorize_account(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        self.authorize_arn(request, "*", RequestTags::NONE)
     }
 
     /// Refused unless the caller may do what is asked to a stream that is not there yet.
     pub(crate) fn authorize_new(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         name: &StreamName,
         tags: &BTreeMap<String, String>,
     ) -> Result<(), Refusal> {
-        let arn = self.arn(call.caller.account(), name).to_string();
-        self.authorize_arn(call, &arn, RequestTags { set: tags, keys: &[] })
+        let arn = self.arn(request.caller.account(), name).to_string();
+        self.authorize_arn(request, &arn, RequestTags { set: tags, keys: &[] })
     }
 
     fn arn(&self, account: &AccountId, name: &StreamName) -> StreamArn {
@@ -217,7 +220,11 @@ impl Streams {
     }
 
     /// Whose stream, and which.
-    fn locate(&self, call: &Call, target: Target<'_>) -> Result<(AccountId, StreamName), Refusal> {
+    fn locate(
+        &self,
+        request: &Request<'_>,
+        target: Target<'_>,
+    ) -> Result<(AccountId, StreamName), Refusal> {
         if let Some(arn) = target.arn {
             let region = &self.settings.region;
             let parsed = arn.parse::<StreamArn>().ok().filter(|parsed| parsed.region == *region);
@@ -230,7 +237,7 @@ impl Streams {
         }
         if let Some(name) = target.name {
             let name = name.parse().map_err(|_| Refusal::NoStreamNamed)?;
-            return Ok((call.caller.account().clone(), name));
+            return Ok((request.caller.account().clone(), name));
         }
         let id = target.id.ok_or(Refusal::NoStreamNamed)?;
         let found = StreamUid::of_stream_id(id).and_then(|uid| {
@@ -244,71 +251,72 @@ impl Streams {
 
     fn authorize_stream(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         stream: &Stream,
         tags: RequestTags<'_>,
     ) -> Result<(), Refusal> {
-        if call.caller.is_unrestricted() {
+        if request.caller.is_unrestricted() {
             return Ok(());
         }
         let arn = stream.arn(&self.settings.region).to_string();
-        self.judge(call, &arn, (&stream.tags, stream.policy.as_deref()), tags)
+        self.judge(request, &arn, (&stream.tags, stream.policy.as_deref()), tags)
     }
 
     fn authorize_consumer(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         stream: &Stream,
         consumer: &Consumer,
         tags: RequestTags<'_>,
     ) -> Result<(), Refusal> {
-        if call.caller.is_unrestricted() {
+        if request.caller.is_unrestricted() {
             return Ok(());
         }
         let arn = stream.consumer_arn(&self.settings.region, consumer).to_string();
-        self.judge(call, &arn, (&consumer.tags, consumer.policy.as_deref()), tags)
+        self.judge(request, &arn, (&consumer.tags, consumer.policy.as_deref()), tags)
     }
 
-    fn authorize_arn(&self, call: &Call, arn: &str, tags: RequestTags<'_>) -> Result<(), Refusal> {
-        if call.caller.is_unrestricted() {
+    fn authorize_arn(
+        &self,
+        request: &Request<'_>,
+        arn: &str,
+        tags: RequestTags<'_>,
+    ) -> Result<(), Refusal> {
+        if request.caller.is_unrestricted() {
             return Ok(());
         }
-        self.judge(call, arn, (&NO_TAGS, None), tags)
+        self.judge(request, arn, (&NO_TAGS, None), tags)
     }
 
     fn judge(
         &self,
-        call: &Call,
+        request: &Request<'_>,
         arn: &str,
         (resource_tags, policy): (&BTreeMap<String, String>, Option<&str>),
         tags: RequestTags<'_>,
     ) -> Result<(), Refusal> {
-        let now: Timestamp = call.received;
-        let mut request =
-            AuthorizationRequest::new(call.operation.action, arn, call.source_ip, now);
+        let Request { action, source_ip, received, .. } = *request;
+        let mut question = AuthorizationRequest::new(action, arn, source_ip, received);
         // A policy was read when it was put, so it reads again; were it not to, it would allow
         // nothing, but could not deny either: hence the refusal.
         let parsed = match policy {
             None => None,
             Some(text) => Some(self.policies.parsed(text).ok_or(Refusal::Internal)?),
         };
-        request.resource_tags = resource_tags;
-        request.request_tags = tags.set;
-        request.request_tag_keys = tags.keys;
-        request.resource_policy = parsed.as_ref();
-        authorize(&call.caller, &request)
+        question.resource_tags = resource_tags;
+        question.request_tags = tags.set;
+        question.request_tag_keys = tags.keys;
+        question.resource_policy = parsed.as_ref();
+        authorize(request.caller, &question)
             .into_result()
             .map_err(|denial| Refusal::AccessDenied(denial.to_string()))
     }
 }
 
 impl StreamUid {
-    /// The id that the API gives a stream: 20 and 3 characters of `a-z0-9`.
-    pub(crate) fn stream_id(self) -> String {
-        format!("{:020}-mst", self.0)
-    }
-
-    /// The uid behind such an id.
+    /// The uid behind a stream id: 20 digits and `-mst`, in the form that the API wants ids.
+    ///
+    /// No answer shows ids: the API reserves them, and clients that see one send it everywhere.
     pub(crate) fn of_stream_id(text: &str) -> Option<Self> {
         text.strip_suffix("-mst")?.parse().ok().map(Self)
     }
@@ -322,8 +330,12 @@ pub(crate) fn shard_id(text: &str, stream: &Named) -> Result<ShardId, Refusal> {
 
 impl Streams {
     /// What refusals call the stream that is named, before it is looked up.
-    pub(crate) fn name_of(&self, call: &Call, target: Target<'_>) -> Result<Named, Refusal> {
-        let (account, stream) = self.locate(call, target)?;
+    pub(crate) fn name_of(
+        &self,
+        request: &Request<'_>,
+        target: Target<'_>,
+    ) -> Result<Named, Refusal> {
+        let (account, stream) = self.locate(request, target)?;
         Ok(Named { account, stream })
     }
 }

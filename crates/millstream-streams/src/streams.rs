@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use millstream_auth::Keyring;
 use millstream_catalog::{Catalog, OpenError, ProposeError};
 use millstream_core::limits::LimitsMode;
-use millstream_core::{Clock, Rand, ShardId, Timestamp};
+use millstream_core::{Clock, ShardId, Timestamp};
 use millstream_log::{Log, LogId};
 use tokio::sync::watch;
 
@@ -18,7 +18,9 @@ use crate::load::Load;
 use crate::refusal::{Named, Refusal};
 use crate::resolve::Policies;
 use crate::settings::Settings;
-use crate::state::{Command, Registry, Shard, Stream, StreamStatus};
+use crate::state::{
+    Command, Consumer, ConsumerStatus, Registry, Shard, Stream, StreamStatus, TagTarget,
+};
 use crate::subscription::Subscriptions;
 use crate::throttle::Throttle;
 use crate::token::{TokenError, Tokens};
@@ -34,7 +36,6 @@ pub struct Streams {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rand: Arc<dyn Rand>,
     pub(crate) settings: Settings,
     pub(crate) catalog: Arc<Catalog<Registry>>,
     pub(crate) tokens: Tokens,
@@ -62,7 +63,6 @@ impl Streams {
         log: Arc<dyn Log>,
         keyring: Arc<Keyring>,
         clock: Arc<dyn Clock>,
-        rand: Arc<dyn Rand>,
         settings: Settings,
     ) -> Result<Arc<Self>, OpenError> {
         let catalog = Catalog::open(log.clone(), CATALOG_LOG, settings.snapshots).await?;
@@ -71,7 +71,6 @@ impl Streams {
             log,
             keyring,
             clock,
-            rand,
             settings,
             catalog,
             data_keys: DataKeys::default(),
@@ -153,21 +152,30 @@ impl Streams {
         stream: &Stream,
         met: impl Fn(&Stream) -> bool,
     ) -> Result<Arc<Stream>, Refusal> {
+        self.watch_until(stream, met).await?.ok_or_else(|| {
+            tracing::error!(stream = %stream.name, "a transition does not come to its end");
+            Refusal::Internal
+        })
+    }
+
+    /// As [`Streams::wait_until`], but `None` when nothing comes of it for long.
+    async fn watch_until(
+        &self,
+        stream: &Stream,
+        met: impl Fn(&Stream) -> bool,
+    ) -> Result<Option<Arc<Stream>>, Refusal> {
         let mut changes = self.catalog.changes();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             changes.mark_unchanged();
             let now = self.refresh(stream)?;
             if met(&now) {
-                return Ok(now);
+                return Ok(Some(now));
             }
             tokio::select! {
                 biased;
                 changed = changes.changed() => changed.map_err(|_| Refusal::Internal)?,
-                () = tokio::time::sleep_until(deadline) => {
-                    tracing::error!(stream = %stream.name, "a transition does not come to its end");
-                    return Err(Refusal::Internal);
-                }
+                () = tokio::time::sleep_until(deadline) => return Ok(None),
             }
         }
     }
@@ -182,6 +190,19 @@ impl Streams {
             }
             StreamStatus::Creating | StreamStatus::Deleting => Err(self.gone(&stream)),
         }
+    }
+
+    /// Waits while the stream is CREATING or UPDATING, so that whoever takes down what was just
+    /// made need not: without quotas that is over in moments. In `aws` mode nobody waits, and
+    /// the operation is refused, as in the real service.
+    pub(crate) async fn settled(&self, stream: &Stream) -> Result<(), Refusal> {
+        let is_settled = |stream: &Stream| {
+            matches!(stream.status, StreamStatus::Active | StreamStatus::Deleting)
+        };
+        if !self.enforces_quotas() && !is_settled(stream) {
+            self.watch_until(stream, is_settled).await?;
+        }
+        Ok(())
     }
 
     /// A paging token's refusal.
@@ -213,6 +234,36 @@ impl Stream {
             return Ok(());
         }
         Err(Refusal::StreamNotActive { stream: self.named(), status: self.status })
+    }
+}
+
+impl Stream {
+    /// Refused unless the consumer is ACTIVE.
+    pub(crate) fn require_active_consumer(&self, consumer: &Consumer) -> Result<(), Refusal> {
+        if consumer.status == ConsumerStatus::Active {
+            return Ok(());
+        }
+        Err(Refusal::ConsumerNotActive {
+            consumer: consumer.name.to_string(),
+            created_seconds: consumer.created.seconds(),
+            stream: self.named(),
+        })
+    }
+
+    /// Refused where what hangs on the stream, or on one of its consumers, cannot be changed: on
+    /// a stream that is going, and on a consumer that is coming or going.
+    pub(crate) fn require_changeable(&self, target: &TagTarget) -> Result<(), Refusal> {
+        match target {
+            TagTarget::Stream if self.status == StreamStatus::Deleting => {
+                Err(Refusal::StreamNotActive { stream: self.named(), status: self.status })
+            }
+            TagTarget::Stream => Ok(()),
+            TagTarget::Consumer(name) => {
+                let (consumer, stream) = (name.to_string(), self.named());
+                let missing = Refusal::ConsumerNotFound { consumer, stream };
+                self.require_active_consumer(self.consumers.get(name).ok_or(missing)?)
+            }
+        }
     }
 }
 

@@ -119,7 +119,7 @@ async fn open() -> Arc<Streams> {
     let keyring = Keyring::new(MasterKey::generate(&*rand), Vec::new(), Arc::clone(&rand));
     let mut settings = Settings::new("us-east-1".parse().expect("it is a region"));
     settings.creating = Duration::ZERO;
-    let streams = Streams::open(Arc::new(log), Arc::new(keyring), clock, rand, settings);
+    let streams = Streams::open(Arc::new(log), Arc::new(keyring), clock, settings);
     streams.await.expect("an empty log opens")
 }
 

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     DescribeAccountSettingsInput, DescribeAccountSettingsOutput,
     MinimumThroughputBillingCommitmentInputStatus as Asked,
@@ -17,6 +16,7 @@ use millstream_core::Timestamp;
 
 use crate::amazon_time::AmazonTime;
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::state::{Command, Commitment};
 use crate::streams::Streams;
 
@@ -25,30 +25,30 @@ const COMMITMENT_MIN: Duration = Duration::from_secs(24 * 3_600);
 
 pub(super) async fn describe(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     _: DescribeAccountSettingsInput,
 ) -> Result<DescribeAccountSettingsOutput, Refusal> {
-    streams.authorize_account(call)?;
+    streams.authorize_account(request)?;
     let commitment = streams
         .catalog
-        .read(|registry| registry.account(call.caller.account()).and_then(|a| a.commitment));
+        .read(|registry| registry.account(request.caller.account()).and_then(|a| a.commitment));
     let told = told(commitment);
     Ok(DescribeAccountSettingsOutput { minimum_throughput_billing_commitment: Some(told) })
 }
 
 pub(super) async fn update(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: UpdateAccountSettingsInput,
 ) -> Result<UpdateAccountSettingsOutput, Refusal> {
-    streams.authorize_account(call)?;
+    streams.authorize_account(request)?;
     let now = streams.clock.now();
-    let account = call.caller.account().clone();
+    let account = request.caller.account().clone();
     let commitment = streams
         .propose(|registry| {
             let current = registry.account(&account).and_then(|account| account.commitment);
             let next = match input.minimum_throughput_billing_commitment.status {
-                Asked::Enabled => enable(current, now),
+                Asked::Enabled => Some(enable(current, now)),
                 Asked::Disabled => disable(current, now)?,
             };
             let change = next.filter(|_| next != current);
@@ -60,10 +60,10 @@ pub(super) async fn update(
     Ok(UpdateAccountSettingsOutput { minimum_throughput_billing_commitment: Some(told) })
 }
 
-fn enable(current: Option<Commitment>, now: Timestamp) -> Option<Commitment> {
+fn enable(current: Option<Commitment>, now: Timestamp) -> Commitment {
     match current {
-        Some(running) if running.enabled => Some(running),
-        Some(_) | None => Some(Commitment { enabled: true, started: now, ended: None }),
+        Some(running) if running.enabled => running,
+        Some(_) | None => Commitment { enabled: true, started: now, ended: None },
     }
 }
 

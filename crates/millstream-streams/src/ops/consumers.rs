@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     ConsumerDescription, DeregisterStreamConsumerInput, DescribeStreamConsumerInput,
     DescribeStreamConsumerOutput, ListStreamConsumersInput, ListStreamConsumersOutput,
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{convert, stream_tags};
 use crate::refusal::{Named, Refusal};
-use crate::resolve::{RequestTags, Target};
+use crate::resolve::{Request, RequestTags, Target};
 use crate::state::{Account, Command, Consumer, ConsumerChange, ConsumerStatus, Stream, StreamUid};
 use crate::streams::Streams;
 
@@ -25,14 +24,14 @@ const CREATING_MAX: usize = 5;
 
 pub(super) async fn register(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: RegisterStreamConsumerInput,
 ) -> Result<RegisterStreamConsumerOutput, Refusal> {
     let name: StreamName = input.consumer_name.parse().map_err(|_| Refusal::NoConsumerNamed)?;
     let tags = input.tags.unwrap_or_default();
     let target = Target { arn: Some(&input.stream_arn), ..Target::default() };
     let brought = RequestTags { set: &tags, keys: &[] };
-    let stream = streams.resolve_with(call, target, brought)?;
+    let stream = streams.resolve_with(request, target, brought)?;
     stream_tags::check("add tags to", tags.iter(), &stream.named())?;
     if tags.len() > limits::TAGS_MAX {
         return Err(Refusal::TooManyTags(stream.named()));
@@ -90,21 +89,21 @@ fn check_quotas(
 /// The consumer by its own ARN, or by its stream's and its name.
 fn resolve(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     consumer_arn: Option<&String>,
     stream_arn: Option<&String>,
     name: Option<&String>,
 ) -> Result<(Arc<Stream>, Consumer), Refusal> {
     match (consumer_arn, stream_arn, name) {
         (Some(arn), stream_arn, name) => {
-            let (stream, consumer) = streams.resolve_consumer_arn(call, arn)?;
+            let (stream, consumer) = streams.resolve_consumer_arn(request, arn)?;
             let own_arn = stream.arn(&streams.settings.region).to_string();
             let fits = stream_arn.is_none_or(|arn| *arn == own_arn)
                 && name.is_none_or(|name| name == consumer.name.as_str());
             if fits { Ok((stream, consumer)) } else { Err(Refusal::ConsumerNamesDiffer) }
         }
         (None, Some(stream_arn), Some(name)) => {
-            streams.resolve_consumer_named(call, stream_arn, name)
+            streams.resolve_consumer_named(request, stream_arn, name)
         }
         (None, _, _) => Err(Refusal::NoConsumerNamed),
     }
@@ -112,12 +111,12 @@ fn resolve(
 
 pub(super) async fn deregister(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DeregisterStreamConsumerInput,
 ) -> Result<(), Refusal> {
     let (stream, consumer) = resolve(
         streams,
-        call,
+        request,
         input.consumer_arn.as_ref(),
         input.stream_arn.as_ref(),
         input.consumer_name.as_ref(),
@@ -145,12 +144,12 @@ pub(super) async fn deregister(
 
 pub(super) async fn describe(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DescribeStreamConsumerInput,
 ) -> Result<DescribeStreamConsumerOutput, Refusal> {
     let (stream, consumer) = resolve(
         streams,
-        call,
+        request,
         input.consumer_arn.as_ref(),
         input.stream_arn.as_ref(),
         input.consumer_name.as_ref(),
@@ -178,14 +177,14 @@ struct Page {
 
 pub(super) async fn list(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: ListStreamConsumersInput,
 ) -> Result<ListStreamConsumersOutput, Refusal> {
     let now = streams.clock.now();
     let target = Target { arn: Some(&input.stream_arn), ..Target::default() };
     let (stream, after) = match &input.next_token {
         None => {
-            let stream = streams.resolve(call, target)?;
+            let stream = streams.resolve(request, target)?;
             let created = input.stream_creation_timestamp;
             if created.is_some_and(|at| at.seconds() != stream.created.seconds()) {
                 return Err(streams.gone(&stream));
@@ -196,7 +195,7 @@ pub(super) async fn list(
             let page = streams.tokens.read_page::<Page>(token, now);
             let page = page.map_err(|error| streams.token_refusal(error))?;
             let named = Named { account: page.account, stream: page.name };
-            (streams.resolve_uid(call, page.stream, &named)?, Some(page.after))
+            (streams.resolve_uid(request, page.stream, &named)?, Some(page.after))
         }
     };
     let limit = convert::limit(input.max_results, CONSUMERS_DEFAULT);

@@ -2,24 +2,24 @@
 //!
 //! Source: API_CreateStream (documented); four shards without a ShardCount (observed).
 
-use millstream_api::Call;
 use millstream_api::kinesis::CreateStreamInput;
 use millstream_core::limits;
 
 use super::{convert, stream_tags};
 use crate::refusal::{Named, Refusal};
+use crate::resolve::Request;
 use crate::state::{Account, Command, Mode, NewStream};
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: CreateStreamInput,
 ) -> Result<(), Refusal> {
     let name = input.stream_name.parse().map_err(|_| Refusal::NoStreamNamed)?;
     let tags = input.tags.unwrap_or_default();
-    streams.authorize_new(call, &name, &tags)?;
-    let named = Named { account: call.caller.account().clone(), stream: name };
+    streams.authorize_new(request, &name, &tags)?;
+    let named = Named { account: request.caller.account().clone(), stream: name };
     stream_tags::check("add tags to", tags.iter(), &named)?;
     if tags.len() > limits::TAGS_MAX {
         return Err(Refusal::TooManyTags(named));

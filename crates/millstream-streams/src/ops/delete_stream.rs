@@ -1,16 +1,19 @@
 //! `DeleteStream`.
+//!
+//! Source: API_DeleteStream (documented): of an ACTIVE stream. Without quotas a call waits for
+//! that, which is moments.
 
-use millstream_api::Call;
 use millstream_api::kinesis::DeleteStreamInput;
 
 use super::convert;
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::state::Command;
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DeleteStreamInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -18,7 +21,8 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
+    streams.settled(&stream).await?;
     let enforces = input.enforce_consumer_deletion.unwrap_or(false);
     let uid = stream.uid;
     streams

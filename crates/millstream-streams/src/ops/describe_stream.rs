@@ -1,6 +1,5 @@
 //! `DescribeStream` and `DescribeStreamSummary`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     DescribeStreamInput, DescribeStreamOutput, DescribeStreamSummaryInput,
     DescribeStreamSummaryOutput, EnhancedMetrics, StreamDescription, StreamDescriptionSummary,
@@ -9,7 +8,7 @@ use millstream_api::kinesis::{
 
 use super::convert;
 use crate::refusal::Refusal;
-use crate::resolve::shard_id;
+use crate::resolve::{Request, shard_id};
 use crate::state::{Mode, Stream, StreamStatus};
 use crate::streams::Streams;
 
@@ -18,7 +17,7 @@ const SHARDS_DEFAULT: usize = 100;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DescribeStreamInput,
 ) -> Result<DescribeStreamOutput, Refusal> {
     let target = convert::target(
@@ -26,7 +25,7 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let after = match &input.exclusive_start_shard_id {
         None => None,
         Some(text) => Some(shard_id(text, &stream.named())?),
@@ -56,7 +55,7 @@ pub(super) async fn run(
 
 pub(super) async fn summary(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DescribeStreamSummaryInput,
 ) -> Result<DescribeStreamSummaryOutput, Refusal> {
     let target = convert::target(
@@ -64,7 +63,7 @@ pub(super) async fn summary(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let open = stream.open_shard_count();
     Ok(DescribeStreamSummaryOutput {
         stream_description_summary: StreamDescriptionSummary {

@@ -3,7 +3,6 @@
 //! Any well-formed key id is taken and shown; the keys that seal records hang on the server's
 //! own keyring. Records put before stay as they are (documented: server-side encryption).
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     EncryptionType, StartStreamEncryptionInput, StopStreamEncryptionInput,
 };
@@ -11,12 +10,13 @@ use millstream_core::{Arn, limits};
 
 use super::convert;
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::state::{Command, Encryption, StreamChange, within_a_day};
 use crate::streams::Streams;
 
 pub(super) async fn start(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: StartStreamEncryptionInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -24,7 +24,7 @@ pub(super) async fn start(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     check(input.encryption_type, &input.key_id)?;
     let (uid, at) = (stream.uid, streams.clock.now());
     streams
@@ -48,7 +48,7 @@ pub(super) async fn start(
 
 pub(super) async fn stop(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: StopStreamEncryptionInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -56,7 +56,7 @@ pub(super) async fn stop(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     check(input.encryption_type, &input.key_id)?;
     let (uid, at) = (stream.uid, streams.clock.now());
     streams

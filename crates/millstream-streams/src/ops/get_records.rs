@@ -3,19 +3,19 @@
 //! Invariant: `NextShardIterator` is absent exactly where `ChildShards` is not, and that is on
 //! the answer that carries a closed shard's last record.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{GetRecordsInput, GetRecordsOutput};
 use millstream_core::limits;
 use millstream_log::ReadLimit;
 
 use super::convert;
 use crate::refusal::{Named, Refusal};
+use crate::resolve::Request;
 use crate::streams::Streams;
 use crate::token::{ShardIterator, TokenError};
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: GetRecordsInput,
 ) -> Result<GetRecordsOutput, Refusal> {
     let now = streams.clock.now();
@@ -26,7 +26,7 @@ pub(super) async fn run(
     })?;
     let named = Named { account: iterator.account.clone(), stream: iterator.name.clone() };
     let missing = || Refusal::ShardMissing { shard: iterator.shard, stream: named.clone() };
-    let stream = streams.resolve_uid(call, iterator.stream, &named);
+    let stream = streams.resolve_uid(request, iterator.stream, &named);
     let stream = stream.map_err(|refusal| match refusal {
         Refusal::StreamNotFound(_) => missing(),
         other => other,

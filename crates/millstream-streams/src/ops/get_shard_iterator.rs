@@ -1,18 +1,17 @@
 //! `GetShardIterator`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{GetShardIteratorInput, GetShardIteratorOutput};
 
 use super::convert;
 use crate::position::Start;
 use crate::refusal::Refusal;
-use crate::resolve::shard_id;
+use crate::resolve::{Request, shard_id};
 use crate::streams::Streams;
 use crate::token::ShardIterator;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: GetShardIteratorInput,
 ) -> Result<GetShardIteratorOutput, Refusal> {
     let target = convert::target(
@@ -22,9 +21,9 @@ pub(super) async fn run(
     );
     // The shard's form is judged before the stream is looked for, and a missing stream is told
     // as a missing shard (recorded).
-    let named = streams.name_of(call, target)?;
+    let named = streams.name_of(request, target)?;
     let id = shard_id(&input.shard_id, &named)?;
-    let stream = streams.resolve(call, target).map_err(|refusal| match refusal {
+    let stream = streams.resolve(request, target).map_err(|refusal| match refusal {
         Refusal::StreamNotFound(stream) => Refusal::ShardMissing { shard: id, stream },
         other => other,
     })?;

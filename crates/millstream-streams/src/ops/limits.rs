@@ -1,21 +1,21 @@
 //! `DescribeLimits`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{DescribeLimitsInput, DescribeLimitsOutput};
 use millstream_core::limits;
 
 use super::convert;
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     _: DescribeLimitsInput,
 ) -> Result<DescribeLimitsOutput, Refusal> {
-    streams.authorize_account(call)?;
+    streams.authorize_account(request)?;
     let (shards, on_demand) = streams.catalog.read(|registry| {
-        let account = registry.account(call.caller.account());
+        let account = registry.account(request.caller.account());
         account.map_or((0, 0), |a| (a.open_provisioned_shards(), a.on_demand_streams()))
     });
     Ok(DescribeLimitsOutput {

@@ -2,14 +2,13 @@
 //!
 //! Source: API_ListShards and API_ShardFilter (documented).
 
-use millstream_api::Call;
 use millstream_api::kinesis::{ListShardsInput, ListShardsOutput, ShardFilter, ShardFilterType};
 use millstream_core::{AccountId, ShardId, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::convert;
 use crate::refusal::{Named, Refusal};
-use crate::resolve::shard_id;
+use crate::resolve::{Request, shard_id};
 use crate::state::{Shard, Stream, StreamStatus, StreamUid};
 use crate::streams::Streams;
 
@@ -78,7 +77,7 @@ impl Filter {
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: ListShardsInput,
 ) -> Result<ListShardsOutput, Refusal> {
     let now = streams.clock.now();
@@ -90,10 +89,10 @@ pub(super) async fn run(
                 .read_page(token, now)
                 .map_err(|error| streams.token_refusal(error))?;
             let named = Named { account: page.account, stream: page.name };
-            let stream = streams.resolve_uid(call, page.stream, &named)?;
+            let stream = streams.resolve_uid(request, page.stream, &named)?;
             (stream, page.after, page.filter)
         }
-        None => first_page(streams, call, &input, now)?,
+        None => first_page(streams, request, &input, now)?,
     };
     let limit = convert::limit(input.max_results, SHARDS_DEFAULT);
     let is_creating = stream.status == StreamStatus::Creating;
@@ -120,7 +119,7 @@ type FirstPage = (std::sync::Arc<Stream>, Option<ShardId>, Filter);
 
 fn first_page(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: &ListShardsInput,
     now: Timestamp,
 ) -> Result<FirstPage, Refusal> {
@@ -129,7 +128,7 @@ fn first_page(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target).map_err(|refusal| match refusal {
+    let stream = streams.resolve(request, target).map_err(|refusal| match refusal {
         Refusal::NoStreamNamed => Refusal::NoTokenAndNoStream,
         other => other,
     })?;
@@ -147,10 +146,8 @@ fn first_page(
 
 /// A token says all; whatever stands beside it could contradict it.
 fn refuse_beside_token(input: &ListShardsInput) -> Result<(), Refusal> {
-    if input.stream_name.is_some() {
-        return Err(Refusal::TokenAndStream);
-    }
     let beside = [
+        ("StreamName", input.stream_name.is_some()),
         ("StreamARN", input.stream_arn.is_some()),
         ("ExclusiveStartShardId", input.exclusive_start_shard_id.is_some()),
         ("StreamCreationTimestamp", input.stream_creation_timestamp.is_some()),

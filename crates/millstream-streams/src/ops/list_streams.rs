@@ -1,10 +1,10 @@
 //! `ListStreams`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{ListStreamsInput, ListStreamsOutput, StreamSummary};
 
 use super::convert;
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::streams::Streams;
 
 /// Streams in one answer unless the caller says otherwise (documented: API_ListStreams).
@@ -12,10 +12,10 @@ const STREAMS_DEFAULT: usize = 100;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: ListStreamsInput,
 ) -> Result<ListStreamsOutput, Refusal> {
-    streams.authorize_account(call)?;
+    streams.authorize_account(request)?;
     let now = streams.clock.now();
     let after: Option<String> = match input.next_token {
         Some(token) => {
@@ -27,7 +27,7 @@ pub(super) async fn run(
     let limit = convert::limit(input.limit, STREAMS_DEFAULT);
     let region = &streams.settings.region;
     let (summaries, has_more) = streams.catalog.read(|registry| {
-        let Some(account) = registry.account(call.caller.account()) else {
+        let Some(account) = registry.account(request.caller.account()) else {
             return (Vec::new(), false);
         };
         let is_after = |name: &str| after.as_deref().is_none_or(|after| name > after);

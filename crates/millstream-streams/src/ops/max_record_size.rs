@@ -1,21 +1,21 @@
 //! `UpdateMaxRecordSize`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::UpdateMaxRecordSizeInput;
 use millstream_core::limits;
 
 use super::convert;
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::state::{Command, StreamChange};
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: UpdateMaxRecordSizeInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(None, input.stream_arn.as_ref(), input.stream_id.as_ref());
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let uid = stream.uid;
     // The model's constraints hold the number between 1,024 and 10,240.
     let kib = u32::try_from(input.max_record_size_in_kib).unwrap_or(limits::RECORD_KIB_DEFAULT);

@@ -1,17 +1,16 @@
 //! `MergeShards`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::MergeShardsInput;
 
 use super::convert;
 use crate::refusal::Refusal;
-use crate::resolve::shard_id;
+use crate::resolve::{Request, shard_id};
 use crate::state::{Command, Plan};
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: MergeShardsInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -19,10 +18,10 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let named = streams.name_of(call, target)?;
+    let named = streams.name_of(request, target)?;
     let id = shard_id(&input.shard_to_merge, &named)?;
     let adjacent = shard_id(&input.adjacent_shard_to_merge, &named)?;
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let uid = stream.uid;
     streams
         .propose(|registry| {

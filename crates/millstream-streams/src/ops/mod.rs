@@ -1,11 +1,13 @@
 //! The operations: one file each, or one for a small family.
 //!
 //! Owns the conversion between the API's types and the domain's, once, at the top of each
-//! operation. Nothing outside this folder names `millstream_api`'s types (a [`Call`] aside, which
-//! `resolve` authorizes).
+//! operation. Nothing outside this folder names the API's types.
 //!
-//! Each operation is a function `(streams, call, input) -> Result<output, Refusal>`; the trait's
-//! methods below name it, and turn a refusal into the operation's own error in one place.
+//! Each operation is a function `(streams, request, input) -> Result<output, Refusal>`; the trait's
+//! methods below name it, say who asks for what, and turn a refusal into the operation's own error
+//! in one place.
+
+#![allow(clippy::unused_async)] // Operations have one shape, whether they wait or not.
 
 mod account_settings;
 mod consumers;
@@ -34,15 +36,27 @@ mod subscribe_to_shard;
 mod update_shard_count;
 mod warm_throughput;
 
+#[allow(clippy::wildcard_imports)] // Every input, output and error of the service.
 use millstream_api::kinesis::*;
 use millstream_api::{Call, OperationError};
 
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::streams::Streams;
+
+/// Who asks for what.
+fn request_of(call: &Call) -> Request<'_> {
+    Request {
+        caller: &call.caller,
+        action: call.operation.action,
+        source_ip: call.source_ip,
+        received: call.received,
+    }
+}
 
 /// The operation's own error for a refusal. One that the operation's model lacks is an internal
 /// failure: then the fault is ours.
-fn refused<E: OperationError>(refusal: Refusal) -> E {
+fn refused<E: OperationError>(refusal: &Refusal) -> E {
     let message = refusal.to_string();
     let code = refusal.kind().code();
     E::from_code(code, message.clone())
@@ -56,7 +70,7 @@ macro_rules! operations {
     ($($method:ident = $($run:ident)::+ ($input:ty) -> Result<$output:ty, $error:ty>;)+) => {
         impl Kinesis for Streams {
             $(async fn $method(&self, call: &Call, input: $input) -> Result<$output, $error> {
-                $($run)::+(self, call, input).await.map_err(refused)
+                $($run)::+(self, &request_of(call), input).await.map_err(|refusal| refused(&refusal))
             })+
         }
     };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     DisableEnhancedMonitoringInput, EnableEnhancedMonitoringInput, EnhancedMonitoringOutput,
     MetricsName,
@@ -10,13 +9,13 @@ use millstream_api::kinesis::{
 
 use super::convert;
 use crate::refusal::Refusal;
-use crate::resolve::Target;
+use crate::resolve::{Request, Target};
 use crate::state::{Command, StreamChange};
 use crate::streams::Streams;
 
 pub(super) async fn enable(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: EnableEnhancedMonitoringInput,
 ) -> Result<EnhancedMonitoringOutput, Refusal> {
     let target = convert::target(
@@ -25,12 +24,12 @@ pub(super) async fn enable(
         input.stream_id.as_ref(),
     );
     let named = expand(&input.shard_level_metrics);
-    change(streams, call, target, |now| now.union(&named).cloned().collect()).await
+    change(streams, request, target, |now| now.union(&named).cloned().collect()).await
 }
 
 pub(super) async fn disable(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DisableEnhancedMonitoringInput,
 ) -> Result<EnhancedMonitoringOutput, Refusal> {
     let target = convert::target(
@@ -39,7 +38,7 @@ pub(super) async fn disable(
         input.stream_id.as_ref(),
     );
     let named = expand(&input.shard_level_metrics);
-    change(streams, call, target, |now| now.difference(&named).cloned().collect()).await
+    change(streams, request, target, |now| now.difference(&named).cloned().collect()).await
 }
 
 /// The metrics named, `ALL` being each of them.
@@ -50,11 +49,11 @@ fn expand(names: &[MetricsName]) -> BTreeSet<String> {
 
 async fn change(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     target: Target<'_>,
     desire: impl FnOnce(&BTreeSet<String>) -> BTreeSet<String>,
 ) -> Result<EnhancedMonitoringOutput, Refusal> {
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let uid = stream.uid;
     let (current, desired) = streams
         .propose(|registry| {

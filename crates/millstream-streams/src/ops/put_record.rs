@@ -1,21 +1,24 @@
 //! `PutRecord`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{EncryptionType, PutRecordInput, PutRecordOutput};
 use millstream_core::{SequenceNumber, Timestamp};
 
 use super::{convert, put_records};
 use crate::append::{Entry, Slot};
 use crate::refusal::{Named, Refusal};
+use crate::resolve::Request;
 use crate::streams::Streams;
 
 /// Seconds by which a sequence number may be ahead of the clock: shards split within a second of
 /// their making are dated ahead, so that their numbers are above their parents'.
 const NUMBER_AHEAD_SECONDS_MAX: u64 = 60;
 
+/// The greatest shard number in a sequence number (observed: it is a signed integer).
+const SHARD_NUMBER_MAX: u32 = i32::MAX.cast_unsigned();
+
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: PutRecordInput,
 ) -> Result<PutRecordOutput, Refusal> {
     let target = convert::target(
@@ -23,7 +26,7 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let point = put_records::point(&input.partition_key, input.explicit_hash_key.as_deref())?;
     if let Some(number) = &input.sequence_number_for_ordering {
         check_ordering(number, streams.clock.now(), stream.named())?;
@@ -46,7 +49,10 @@ pub(super) async fn run(
 fn check_ordering(text: &str, now: Timestamp, stream: Named) -> Result<(), Refusal> {
     let latest = now.seconds() + NUMBER_AHEAD_SECONDS_MAX;
     let number = text.parse::<SequenceNumber>().ok();
-    if number.is_some_and(|number| number.arrived_seconds <= latest) {
+    let is_plausible = |number: &SequenceNumber| {
+        number.arrived_seconds <= latest && number.shard.0 <= SHARD_NUMBER_MAX
+    };
+    if number.as_ref().is_some_and(is_plausible) {
         return Ok(());
     }
     Err(Refusal::SequenceNumberForOrderingInvalid { number: text.to_owned(), stream })

@@ -1,6 +1,5 @@
 //! `PutRecords`: one answer for each record, never one failure for all.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     EncryptionType, PutRecordsInput, PutRecordsOutput, PutRecordsResultEntry,
 };
@@ -9,12 +8,13 @@ use millstream_core::{HashKey, limits};
 use super::convert;
 use crate::append::{Entry, Slot};
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::state::Stream;
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: PutRecordsInput,
 ) -> Result<PutRecordsOutput, Refusal> {
     let target = convert::target(
@@ -22,7 +22,7 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let mut bytes = 0;
     let mut entries = Vec::with_capacity(input.records.len());
     for record in &input.records {

@@ -2,7 +2,6 @@
 //!
 //! A resource without a policy answers with an empty one (observed).
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     DeleteResourcePolicyInput, GetResourcePolicyInput, GetResourcePolicyOutput,
     PutResourcePolicyInput,
@@ -10,16 +9,16 @@ use millstream_api::kinesis::{
 use millstream_auth::{Policy, PolicyKind};
 
 use crate::refusal::Refusal;
-use crate::resolve::RequestTags;
+use crate::resolve::{Request, RequestTags};
 use crate::state::{Command, Stream, StreamChange, TagTarget};
 use crate::streams::Streams;
 
 pub(super) async fn put(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: PutResourcePolicyInput,
 ) -> Result<(), Refusal> {
-    let resource = streams.resolve_resource(call, &input.resource_arn, RequestTags::NONE)?;
+    let resource = streams.resolve_resource(request, &input.resource_arn, RequestTags::NONE)?;
     let (stream, target) = resource.parts();
     // Only what reads is kept, so that a policy in force is never one that nobody understands.
     Policy::parse(&input.policy, PolicyKind::Resource)
@@ -29,10 +28,10 @@ pub(super) async fn put(
 
 pub(super) async fn delete(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DeleteResourcePolicyInput,
 ) -> Result<(), Refusal> {
-    let resource = streams.resolve_resource(call, &input.resource_arn, RequestTags::NONE)?;
+    let resource = streams.resolve_resource(request, &input.resource_arn, RequestTags::NONE)?;
     let (stream, target) = resource.parts();
     if policy_of(&stream, &target).is_none() {
         return Err(Refusal::NoPolicy(input.resource_arn));
@@ -42,10 +41,10 @@ pub(super) async fn delete(
 
 pub(super) async fn get(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: GetResourcePolicyInput,
 ) -> Result<GetResourcePolicyOutput, Refusal> {
-    let resource = streams.resolve_resource(call, &input.resource_arn, RequestTags::NONE)?;
+    let resource = streams.resolve_resource(request, &input.resource_arn, RequestTags::NONE)?;
     let (stream, target) = resource.parts();
     let policy = policy_of(&stream, &target).cloned().unwrap_or_default();
     Ok(GetResourcePolicyOutput { policy })
@@ -67,7 +66,8 @@ async fn set(
     let uid = stream.uid;
     streams
         .propose(|registry| {
-            registry.by_uid(uid).ok_or_else(|| streams.gone(stream))?;
+            let stream = registry.by_uid(uid).ok_or_else(|| streams.gone(stream))?;
+            stream.require_changeable(&target)?;
             let change = StreamChange::Policy { target, policy };
             Ok((Some(Command::UpdateStream { stream: uid, change, updating: false }), ()))
         })

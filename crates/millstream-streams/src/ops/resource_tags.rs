@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     ListTagsForResourceInput, ListTagsForResourceOutput, TagResourceInput, UntagResourceInput,
 };
 
 use super::stream_tags;
 use crate::refusal::Refusal;
-use crate::resolve::{RequestTags, Resource};
+use crate::resolve::{Request, RequestTags, Resource};
 use crate::state::{Stream, TagTarget};
 use crate::streams::Streams;
 
@@ -25,32 +24,32 @@ impl Resource {
 
 pub(super) async fn tag(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: TagResourceInput,
 ) -> Result<(), Refusal> {
     let brought = RequestTags { set: &input.tags, keys: &[] };
-    let (stream, target) = streams.resolve_resource(call, &input.resource_arn, brought)?.parts();
+    let (stream, target) = streams.resolve_resource(request, &input.resource_arn, brought)?.parts();
     stream_tags::check("add tags to", input.tags.iter(), &stream.named())?;
     stream_tags::set(streams, &stream, target, input.tags).await
 }
 
 pub(super) async fn untag(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: UntagResourceInput,
 ) -> Result<(), Refusal> {
     let brought = RequestTags { keys: &input.tag_keys, ..RequestTags::NONE };
-    let (stream, target) = streams.resolve_resource(call, &input.resource_arn, brought)?.parts();
+    let (stream, target) = streams.resolve_resource(request, &input.resource_arn, brought)?.parts();
     stream_tags::check_texts("remove tags from", input.tag_keys.iter(), &stream.named())?;
     stream_tags::unset(streams, &stream, target, input.tag_keys).await
 }
 
 pub(super) async fn list(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: ListTagsForResourceInput,
 ) -> Result<ListTagsForResourceOutput, Refusal> {
-    let resource = streams.resolve_resource(call, &input.resource_arn, RequestTags::NONE)?;
+    let resource = streams.resolve_resource(request, &input.resource_arn, RequestTags::NONE)?;
     let (stream, target) = resource.parts();
     let tags = stream_tags::tags_of(&stream, &target).ok_or_else(|| streams.gone(&stream))?;
     let tags = tags.iter().map(stream_tags::tag).collect();

@@ -2,7 +2,6 @@
 //!
 //! Asking for what already is succeeds (Terraform always does).
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     DecreaseStreamRetentionPeriodInput, IncreaseStreamRetentionPeriodInput,
 };
@@ -10,7 +9,7 @@ use millstream_core::limits;
 
 use super::convert;
 use crate::refusal::Refusal;
-use crate::resolve::Target;
+use crate::resolve::{Request, Target};
 use crate::state::{Command, StreamChange};
 use crate::streams::Streams;
 
@@ -22,7 +21,7 @@ enum Direction {
 
 pub(super) async fn increase(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: IncreaseStreamRetentionPeriodInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -30,12 +29,12 @@ pub(super) async fn increase(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    change(streams, call, target, input.retention_period_hours, Direction::Up).await
+    change(streams, request, target, input.retention_period_hours, Direction::Up).await
 }
 
 pub(super) async fn decrease(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: DecreaseStreamRetentionPeriodInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -43,17 +42,17 @@ pub(super) async fn decrease(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    change(streams, call, target, input.retention_period_hours, Direction::Down).await
+    change(streams, request, target, input.retention_period_hours, Direction::Down).await
 }
 
 async fn change(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     target: Target<'_>,
     requested: i32,
     direction: Direction,
 ) -> Result<(), Refusal> {
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let uid = stream.uid;
     let hours = u32::try_from(requested).unwrap_or(0);
     if hours < limits::RETENTION_HOURS_DEFAULT {

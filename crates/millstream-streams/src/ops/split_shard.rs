@@ -1,18 +1,17 @@
 //! `SplitShard`.
 
-use millstream_api::Call;
 use millstream_api::kinesis::SplitShardInput;
 use millstream_core::HashKey;
 
 use super::{convert, create_stream};
 use crate::refusal::Refusal;
-use crate::resolve::shard_id;
+use crate::resolve::{Request, shard_id};
 use crate::state::{Command, Plan};
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: SplitShardInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -20,8 +19,8 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let id = shard_id(&input.shard_to_split, &streams.name_of(call, target)?)?;
-    let stream = streams.resolve(call, target)?;
+    let id = shard_id(&input.shard_to_split, &streams.name_of(request, target)?)?;
+    let stream = streams.resolve(request, target)?;
     let uid = stream.uid;
     streams
         .propose(|registry| {

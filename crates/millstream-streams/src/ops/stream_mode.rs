@@ -2,23 +2,22 @@
 //!
 //! Source: API_UpdateStreamMode (documented): two switches in 24 hours.
 
-use millstream_api::Call;
 use millstream_api::kinesis::UpdateStreamModeInput;
 use millstream_core::limits;
 
 use super::{convert, create_stream};
 use crate::refusal::Refusal;
-use crate::resolve::Target;
+use crate::resolve::{Request, Target};
 use crate::state::{Command, StreamChange, within_a_day};
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: UpdateStreamModeInput,
 ) -> Result<(), Refusal> {
     let target = Target { arn: Some(&input.stream_arn), ..Target::default() };
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let (uid, at) = (stream.uid, streams.clock.now());
     let mode = convert::mode_of(&input.stream_mode_details);
     let warm = create_stream::warm_throughput(streams, mode, input.warm_throughput_mibps)?;

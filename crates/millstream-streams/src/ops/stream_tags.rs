@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_api::Call;
 use millstream_api::kinesis::{
     AddTagsToStreamInput, ListTagsForStreamInput, ListTagsForStreamOutput,
     RemoveTagsFromStreamInput, Tag,
@@ -11,7 +10,7 @@ use millstream_core::limits;
 
 use super::convert;
 use crate::refusal::{Named, Refusal};
-use crate::resolve::RequestTags;
+use crate::resolve::{Request, RequestTags};
 use crate::state::{Command, Stream, StreamChange, StreamUid, TagTarget};
 use crate::streams::Streams;
 
@@ -20,7 +19,7 @@ const TAGS_DEFAULT: usize = 50;
 
 pub(super) async fn add(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: AddTagsToStreamInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -29,14 +28,14 @@ pub(super) async fn add(
         input.stream_id.as_ref(),
     );
     let brought = RequestTags { set: &input.tags, keys: &[] };
-    let stream = streams.resolve_with(call, target, brought)?;
+    let stream = streams.resolve_with(request, target, brought)?;
     check("add tags to", input.tags.iter(), &stream.named())?;
     set(streams, &stream, TagTarget::Stream, input.tags).await
 }
 
 pub(super) async fn remove(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: RemoveTagsFromStreamInput,
 ) -> Result<(), Refusal> {
     let target = convert::target(
@@ -45,14 +44,14 @@ pub(super) async fn remove(
         input.stream_id.as_ref(),
     );
     let brought = RequestTags { keys: &input.tag_keys, ..RequestTags::NONE };
-    let stream = streams.resolve_with(call, target, brought)?;
+    let stream = streams.resolve_with(request, target, brought)?;
     check_texts("remove tags from", input.tag_keys.iter(), &stream.named())?;
     unset(streams, &stream, TagTarget::Stream, input.tag_keys).await
 }
 
 pub(super) async fn list(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: ListTagsForStreamInput,
 ) -> Result<ListTagsForStreamOutput, Refusal> {
     let target = convert::target(
@@ -60,7 +59,7 @@ pub(super) async fn list(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let limit = convert::limit(input.limit, TAGS_DEFAULT);
     let after = input.exclusive_start_tag_key.as_ref();
     let mut found = stream.tags.iter().filter(|(key, _)| after.is_none_or(|a| *key > a));
@@ -84,6 +83,7 @@ pub(super) async fn set(
     streams
         .propose(|registry| {
             let stream = registry.by_uid(uid).ok_or_else(|| streams.gone(stream))?;
+            stream.require_changeable(&target)?;
             let present = tags_of(stream, &target).ok_or_else(|| streams.gone(stream))?;
             let fresh = set.keys().filter(|key| !present.contains_key(*key)).count();
             if present.len() + fresh > limits::TAGS_MAX {
@@ -105,6 +105,7 @@ pub(super) async fn unset(
     streams
         .propose(|registry| {
             let stream = registry.by_uid(uid).ok_or_else(|| streams.gone(stream))?;
+            stream.require_changeable(&target)?;
             let present = tags_of(stream, &target).ok_or_else(|| streams.gone(stream))?;
             let remove: BTreeSet<String> =
                 keys.into_iter().filter(|key| present.contains_key(key)).collect();

@@ -1,33 +1,26 @@
 //! `SubscribeToShard`.
 
 use futures_util::StreamExt;
+use millstream_api::EventStream;
 use millstream_api::kinesis::{
     SubscribeToShardEvent, SubscribeToShardEventStream, SubscribeToShardInput,
     SubscribeToShardOutput,
 };
-use millstream_api::{Call, EventStream};
 
 use super::{convert, refused};
 use crate::position::Start;
 use crate::refusal::Refusal;
-use crate::resolve::shard_id;
-use crate::state::ConsumerStatus;
+use crate::resolve::{Request, shard_id};
 use crate::streams::Streams;
 use crate::subscription::{Event, Subscription};
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: SubscribeToShardInput,
 ) -> Result<SubscribeToShardOutput, Refusal> {
-    let (stream, consumer) = streams.resolve_consumer_arn(call, &input.consumer_arn)?;
-    if consumer.status != ConsumerStatus::Active {
-        return Err(Refusal::ConsumerNotActive {
-            consumer: consumer.name.to_string(),
-            created_seconds: consumer.created.seconds(),
-            stream: stream.named(),
-        });
-    }
+    let (stream, consumer) = streams.resolve_consumer_arn(request, &input.consumer_arn)?;
+    stream.require_active_consumer(&consumer)?;
     let id = shard_id(&input.shard_id, &stream.named())?;
     let missing = || Refusal::ShardMissing { shard: id, stream: stream.named() };
     let shard = stream.shard(id).ok_or_else(missing)?.clone();
@@ -46,7 +39,7 @@ pub(super) async fn run(
     let subscription = Subscription { stream, shard, position, claim };
     let streams = streams.me.upgrade().ok_or(Refusal::Internal)?;
     let feed = streams.feed(subscription)?;
-    let events = feed.map(|event| event.map(pushed).map_err(refused));
+    let events = feed.map(|event| event.map(pushed).map_err(|refusal| refused(&refusal)));
     Ok(SubscribeToShardOutput { event_stream: EventStream::new(events) })
 }
 

@@ -3,18 +3,18 @@
 //! Source: API_UpdateShardCount (documented): at most double, at least half the open shards,
 //! ten times in 24 hours.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{UpdateShardCountInput, UpdateShardCountOutput};
 use millstream_core::limits;
 
 use super::{convert, create_stream};
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::state::{Command, Mode, Plan, within_a_day};
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: UpdateShardCountInput,
 ) -> Result<UpdateShardCountOutput, Refusal> {
     let target = convert::target(
@@ -22,7 +22,7 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let (uid, now) = (stream.uid, streams.clock.now());
     let count = u32::try_from(input.target_shard_count).unwrap_or(0);
     let current = streams

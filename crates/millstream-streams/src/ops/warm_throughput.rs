@@ -1,16 +1,16 @@
 //! `UpdateStreamWarmThroughput`: an on-demand stream scaled ahead of its load.
 
-use millstream_api::Call;
 use millstream_api::kinesis::{UpdateStreamWarmThroughputInput, UpdateStreamWarmThroughputOutput};
 
 use super::{convert, create_stream, describe_stream};
 use crate::refusal::Refusal;
+use crate::resolve::Request;
 use crate::state::{Command, Mode, Plan, StreamChange};
 use crate::streams::Streams;
 
 pub(super) async fn run(
     streams: &Streams,
-    call: &Call,
+    request: &Request<'_>,
     input: UpdateStreamWarmThroughputInput,
 ) -> Result<UpdateStreamWarmThroughputOutput, Refusal> {
     let target = convert::target(
@@ -18,7 +18,7 @@ pub(super) async fn run(
         input.stream_arn.as_ref(),
         input.stream_id.as_ref(),
     );
-    let stream = streams.resolve(call, target)?;
+    let stream = streams.resolve(request, target)?;
     let uid = stream.uid;
     let asked = input.warm_throughput_mibps;
     let warm = create_stream::warm_throughput(streams, Mode::OnDemand, Some(asked))?;

@@ -44,16 +44,6 @@ pub(crate) enum Mode {
     OnDemand,
 }
 
-impl Mode {
-    /// As the API spells it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Provisioned => "PROVISIONED",
-            Self::OnDemand => "ON_DEMAND",
-        }
-    }
-}
-
 /// A stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stream {
@@ -161,17 +151,6 @@ pub(crate) enum ConsumerStatus {
     Creating,
     Active,
     Deleting,
-}
-
-impl ConsumerStatus {
-    /// As the API spells it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Creating => "CREATING",
-            Self::Active => "ACTIVE",
-            Self::Deleting => "DELETING",
-        }
-    }
 }
 
 impl Shard {

@@ -1,3 +1,5 @@
+//! The commands' effects: ids are never reused, the ring stays tiled, nothing unfinished is lost.
+
 use millstream_core::{HashKey, HashKeyRange, ShardId};
 use proptest::prelude::*;
 

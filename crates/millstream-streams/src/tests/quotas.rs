@@ -114,6 +114,23 @@ async fn with_quotas_a_stream_in_the_making_is_not_found_by_puts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_quotas_only_an_active_stream_is_deleted() {
+    let world = World::with_quotas().await;
+    let input = CreateStreamInput { stream_name: "orders".into(), ..Default::default() };
+    world.streams.create_stream(&world.call("CreateStream"), input).await.unwrap();
+    let text = |state| {
+        format!("Stream orders under account 123456789012 not ACTIVE, instead in state {state}")
+    };
+    refused(world.delete("orders").await, "ResourceInUseException", &text("CREATING"));
+    world.settle().await;
+    world.split("orders", "0", "5").await.unwrap();
+    refused(world.delete("orders").await, "ResourceInUseException", &text("UPDATING"));
+    world.settle().await;
+    world.delete("orders").await.unwrap();
+    refused(world.delete("orders").await, "ResourceInUseException", &text("DELETING"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_quotas_shards_are_scaled_ten_times_a_day() {
     let world = World::with_quotas().await;
     world.create("orders", 1).await;

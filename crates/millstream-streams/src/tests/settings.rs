@@ -124,6 +124,48 @@ async fn consumers_have_tags_and_policies_of_their_own() {
     assert!(tags_of(&world, &arn("orders")).await.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_hangs_on_a_consumer_is_changed_while_it_is_active_only() {
+    let world = World::new().await;
+    world.create("orders", 1).await;
+    let input = RegisterStreamConsumerInput {
+        stream_arn: arn("orders"),
+        consumer_name: "billing".into(),
+        ..Default::default()
+    };
+    let call = world.call("RegisterStreamConsumer");
+    let consumer = world.streams.register_stream_consumer(&call, input).await.unwrap().consumer;
+    let resource_arn = consumer.consumer_arn.clone();
+    let tag = async || {
+        let tags = tags(&[("team", "blue")]);
+        let input =
+            TagResourceInput { tags, resource_arn: resource_arn.clone(), ..Default::default() };
+        world.streams.tag_resource(&world.call("TagResource"), input).await
+    };
+    let put_policy = async || {
+        let policy = POLICY.to_owned();
+        let input = PutResourcePolicyInput {
+            policy,
+            resource_arn: resource_arn.clone(),
+            ..Default::default()
+        };
+        world.streams.put_resource_policy(&world.call("PutResourcePolicy"), input).await
+    };
+    let text = "Consumer billing with creation timestamp 1700000001 under stream: orders, account \
+                123456789012 is not in ACTIVE status.";
+    refused(tag().await, "ResourceInUseException", text);
+    refused(put_policy().await, "ResourceInUseException", text);
+    world.settle().await;
+    tag().await.unwrap();
+    put_policy().await.unwrap();
+    let consumer_arn = Some(consumer.consumer_arn);
+    let input = DeregisterStreamConsumerInput { consumer_arn, ..Default::default() };
+    let call = world.call("DeregisterStreamConsumer");
+    world.streams.deregister_stream_consumer(&call, input).await.unwrap();
+    refused(tag().await, "ResourceInUseException", text);
+    refused(put_policy().await, "ResourceInUseException", text);
+}
+
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"kinesis:GetRecords","Resource":"*"}]}"#;
 
 #[tokio::test(start_paused = true)]
@@ -326,6 +368,8 @@ async fn warm_throughput_scales_an_on_demand_stream_ahead_of_its_load() {
 
 #[tokio::test(start_paused = true)]
 async fn a_commitment_runs_for_a_day_at_least() {
+    use MinimumThroughputBillingCommitmentInputStatus as Asked;
+    use MinimumThroughputBillingCommitmentOutputStatus as Status;
     let world = World::new().await;
     let set = async |status| {
         let commitment = MinimumThroughputBillingCommitmentInput { status };
@@ -339,8 +383,6 @@ async fn a_commitment_runs_for_a_day_at_least() {
             world.streams.describe_account_settings(&call, DescribeAccountSettingsInput {}).await;
         output.unwrap().minimum_throughput_billing_commitment.unwrap().status
     };
-    use MinimumThroughputBillingCommitmentInputStatus as Asked;
-    use MinimumThroughputBillingCommitmentOutputStatus as Status;
     assert_eq!(get().await, Status::Disabled);
     set(Asked::Enabled).await.unwrap();
     assert_eq!(get().await, Status::Enabled);

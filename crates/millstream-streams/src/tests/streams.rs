@@ -78,6 +78,23 @@ async fn a_name_is_taken_until_its_stream_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_is_made_or_changed_is_deleted_once_it_has_settled() {
+    let world = World::new().await;
+    let before = world.log.ids();
+    let orders = CreateStreamInput { stream_name: "orders".into(), ..Default::default() };
+    create(&world, orders).await.unwrap();
+    assert_eq!(world.summary("orders").await.stream_status, StreamStatus::Creating);
+    world.delete("orders").await.unwrap();
+    world.create("clicks", 1).await;
+    world.split("clicks", "0", "5").await.unwrap();
+    assert_eq!(world.summary("clicks").await.stream_status, StreamStatus::Updating);
+    world.delete("clicks").await.unwrap();
+    assert_eq!(world.summary("clicks").await.stream_status, StreamStatus::Deleting);
+    world.settle().await;
+    assert_eq!(world.log.ids(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deleted_stream_leaves_no_log_behind() {
     let world = World::new().await;
     let before = world.log.ids();

@@ -58,9 +58,8 @@ impl World {
     }
 
     async fn open(log: Arc<MemoryLog>, clock: Arc<ManualClock>, settings: Settings) -> Self {
-        let rand = Arc::new(SeededRand::new(3));
         let (log_dyn, clock_dyn): (Arc<dyn Log>, Arc<dyn Clock>) = (log.clone(), clock.clone());
-        let opened = Streams::open(log_dyn, keyring(), clock_dyn, rand, settings.clone());
+        let opened = Streams::open(log_dyn, keyring(), clock_dyn, settings.clone());
         let streams = opened.await.unwrap();
         Self { log, clock, streams, caller: caller(ACCOUNT), settings }
     }

@@ -88,7 +88,6 @@ impl Running {
             Arc::new(log.clone()),
             keyring,
             clock.clone(),
-            rand.clone(),
             streams_settings,
         )
         .await
