@@ -1,3 +1,5 @@
+//! What a catalog promises, on a log in memory that can be made to fail, stop and lose its end.
+
 use std::convert::Infallible;
 
 use millstream_core::{ManualClock, Timestamp};
