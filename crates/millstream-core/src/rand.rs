@@ -18,13 +18,42 @@ pub trait Rand: Send + Sync + fmt::Debug {
     }
 }
 
+/// Bytes asked of the system at once: a request takes some hundred, and a system call for each
+/// would cost it a microsecond.
+const POOL_BYTES: usize = 4_096;
+/// What is taken from the pool at most; more is asked of the system directly.
+const POOLED_BYTES_MAX: usize = 256;
+
 /// The operating system's generator.
-#[derive(Debug)]
-pub struct SystemRand(SystemRandom);
+pub struct SystemRand {
+    system: SystemRandom,
+    pool: Mutex<Pool>,
+}
+
+/// Entropy not yet given out. A byte is wiped as it is taken, so that none is given twice and
+/// none is left for whoever reads the memory later.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    taken: usize,
+}
+
+impl fmt::Debug for SystemRand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SystemRand")
+    }
+}
 
 impl Default for SystemRand {
     fn default() -> Self {
-        Self(SystemRandom::new())
+        let pool = Pool { bytes: [0; POOL_BYTES], taken: POOL_BYTES };
+        Self { system: SystemRandom::new(), pool: Mutex::new(pool) }
+    }
+}
+
+impl SystemRand {
+    fn ask_system(&self, buffer: &mut [u8]) {
+        // Without entropy no key, nonce or token is safe: stopping is the only right answer.
+        self.system.fill(buffer).expect("the operating system gives entropy");
     }
 }
 
@@ -37,8 +66,19 @@ impl SystemRand {
 
 impl Rand for SystemRand {
     fn fill(&self, buffer: &mut [u8]) {
-        // Without entropy no key, nonce or token is safe: stopping is the only right answer.
-        self.0.fill(buffer).expect("the operating system gives entropy");
+        if buffer.len() > POOLED_BYTES_MAX {
+            return self.ask_system(buffer);
+        }
+        let mut pool = self.pool.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if POOL_BYTES - pool.taken < buffer.len() {
+            self.ask_system(&mut pool.bytes);
+            pool.taken = 0;
+        }
+        let from = pool.taken;
+        pool.taken += buffer.len();
+        let piece = &mut pool.bytes[from..from + buffer.len()];
+        buffer.copy_from_slice(piece);
+        piece.fill(0);
     }
 }
 
@@ -64,5 +104,25 @@ impl Rand for SeededRand {
             mixed ^= mixed >> 31;
             chunk.copy_from_slice(&mixed.to_le_bytes()[..chunk.len()]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_bytes_of_the_system_are_given_twice() {
+        let rand = SystemRand::new();
+        let mut seen = BTreeSet::new();
+        // Sizes that do not divide the pool, far beyond one filling of it, and some past it.
+        for round in 0..2_000 {
+            let mut buffer = vec![0; [16, 88, 255, 256, 300][round % 5]];
+            rand.fill(&mut buffer);
+            assert!(buffer.chunks_exact(16).all(|bytes| seen.insert(bytes.to_vec())), "{round}");
+        }
+        assert!(!seen.contains(&vec![0; 16]), "bytes that were wiped were given out");
     }
 }
