@@ -3,3 +3,7 @@
 //! Owns the forms that Firehose documents: prefix expressions and object names, de-aggregation,
 //! CloudWatch Logs extraction, KPL aggregates, compression, jq queries. Pure: bytes and times in,
 //! bytes out; no IO, no clock, no entropy.
+
+pub mod compression;
+pub mod prefix;
+pub mod zone;

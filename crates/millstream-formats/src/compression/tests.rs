@@ -1,0 +1,149 @@
+use std::io::Read;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const ALL: [Compression; 5] = [
+    Compression::None,
+    Compression::Gzip,
+    Compression::Zip,
+    Compression::Snappy,
+    Compression::HadoopSnappy,
+];
+
+fn compress(compression: Compression, chunks: &[&[u8]]) -> Vec<u8> {
+    let mut compressor = Compressor::new(compression, "entry.json");
+    let mut object = Vec::new();
+    for (index, chunk) in chunks.iter().enumerate() {
+        compressor.write(chunk);
+        if index % 2 == 0 {
+            let ready = compressor.ready_bytes();
+            let taken = compressor.take();
+            assert_eq!(taken.len(), ready);
+            object.extend_from_slice(&taken);
+        }
+    }
+    object.extend_from_slice(&compressor.finish());
+    object
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// Reads an archive the way readers do: from its end.
+fn unzip(archive: &[u8]) -> (String, Vec<u8>) {
+    let end = archive.len() - 22;
+    assert_eq!(u32_at(archive, end), 0x0605_4b50);
+    let directory = u32_at(archive, end + 16);
+    assert_eq!(u32_at(archive, directory), 0x0201_4b50);
+    assert_eq!(directory + u32_at(archive, end + 12), end);
+    let (deflated, size) = (u32_at(archive, directory + 20), u32_at(archive, directory + 24));
+    let name_bytes = usize::from(archive[directory + 28]);
+    let name = String::from_utf8(archive[directory + 46..][..name_bytes].to_vec()).unwrap();
+    let local = u32_at(archive, directory + 42);
+    assert_eq!(u32_at(archive, local), 0x0403_4b50);
+    let data = &archive[local + 30 + name_bytes..][..deflated];
+    let mut content = Vec::new();
+    flate2::read::DeflateDecoder::new(data).read_to_end(&mut content).unwrap();
+    assert_eq!(content.len(), size);
+    let mut crc = flate2::Crc::new();
+    crc.update(&content);
+    assert_eq!(crc.sum() as usize, u32_at(archive, directory + 16));
+    (name, content)
+}
+
+/// Reads blocks as Hadoop's `BlockDecompressorStream` does: a block may hold several chunks.
+fn unblock(mut object: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    let number = |bytes: &mut &[u8]| {
+        let (head, rest) = bytes.split_at(4);
+        *bytes = rest;
+        u32::from_be_bytes(head.try_into().unwrap()) as usize
+    };
+    while !object.is_empty() {
+        let end = content.len() + number(&mut object);
+        while content.len() < end {
+            let chunk_bytes = number(&mut object);
+            assert!(chunk_bytes <= 256 * 1024, "a chunk that no reader's buffer holds");
+            let (chunk, rest) = object.split_at(chunk_bytes);
+            content.extend(snap::raw::Decoder::new().decompress_vec(chunk).unwrap());
+            object = rest;
+        }
+        assert_eq!(content.len(), end);
+    }
+    content
+}
+
+fn decompress(compression: Compression, object: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    match compression {
+        Compression::None => object.to_vec(),
+        Compression::Gzip => {
+            flate2::read::GzDecoder::new(object).read_to_end(&mut content).unwrap();
+            content
+        }
+        Compression::Zip => unzip(object).1,
+        Compression::Snappy => {
+            snap::read::FrameDecoder::new(object).read_to_end(&mut content).unwrap();
+            content
+        }
+        Compression::HadoopSnappy => unblock(object),
+    }
+}
+
+/// Bytes that no codec shrinks.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[0]
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+#[test]
+fn an_archive_names_its_entry() {
+    assert_eq!(
+        unzip(&compress(Compression::Zip, &[b"hello"])),
+        ("entry.json".into(), b"hello".to_vec())
+    );
+}
+
+#[test]
+fn objects_of_many_blocks_come_back_whole_even_where_nothing_shrinks() {
+    let data = noise(1_000_000);
+    for compression in ALL {
+        assert!(
+            decompress(compression, &compress(compression, &[&data])) == data,
+            "{compression:?}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_compressed_in_any_pieces_decompresses_to_the_same(
+        data in proptest::collection::vec(any::<u8>(), 0..5_000),
+        repeat in 1_usize..100,
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let data = data.repeat(repeat);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(data.len() + 1)).collect();
+        cuts.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        for cut in cuts {
+            pieces.push(&data[from..cut]);
+            from = cut;
+        }
+        pieces.push(&data[from..]);
+        for compression in ALL {
+            let object = compress(compression, &pieces);
+            prop_assert!(decompress(compression, &object) == data, "{:?}", compression);
+        }
+    }
+}
