@@ -45,7 +45,8 @@ pub enum AppendError {
     /// The batch is above what the engine takes at once. Nothing was written.
     #[error("the batch is too large")]
     TooLarge,
-    /// No space is left. Nothing is acknowledged; appends work again once space is free.
+    /// No space is left. The batch is not acknowledged and not readable; a crash before the next
+    /// acknowledged append may bring it back, whole. Appends work again once space is free.
     #[error("no space left for the log")]
     NoSpace,
     /// The engine stopped acknowledging (a sync failed, or it is shut down).

@@ -59,6 +59,10 @@ impl Destager {
             }
             logs.push((id, chunks));
         }
+        if logs.is_empty() {
+            // All of it was trimmed since it was chosen.
+            return Ok(());
+        }
         let number = self.segment_next;
         self.segment_next += 1;
         let interval = self.shared.settings.index_interval_bytes;
@@ -76,13 +80,15 @@ impl Destager {
         add(&self.shared.counters.segment_bytes, entry.file_bytes);
         lock(&self.shared.segments).live.insert(number, LiveSegment::new(entry, &runs));
         self.mark(&old, |live| live.is_superseded = true);
-        if let Err(error) = self.store_manifest(self.checkpoint, self.logs.clone()) {
-            self.mark(&old, |live| live.is_superseded = false);
-            self.discard_unnamed();
-            return Err(error);
-        }
+        let dead = match self.store_manifest(self.checkpoint, self.logs.clone()) {
+            Ok(dead) => dead,
+            Err(error) => {
+                self.mark(&old, |live| live.is_superseded = false);
+                return Err(error);
+            }
+        };
         self.swap(&old, runs);
-        Ok(())
+        self.unlink(dead)
     }
 
     fn runs_in(&self, segments: &BTreeSet<u64>) -> BTreeMap<LogId, Vec<Run>> {

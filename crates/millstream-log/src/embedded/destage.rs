@@ -25,6 +25,8 @@ use crate::storage::{FileKind, is_no_space};
 
 /// How much one entry of the cache's queue lets go at once.
 const CACHE_ENTRY_BYTES: usize = 1 << 20;
+/// Entries of the cache's queue at most: trims let go of chunks, but not of entries.
+const CACHE_ENTRIES_MAX: usize = 1 << 20;
 const RESERVE_NAME: &str = "reserve";
 
 #[derive(Debug)]
@@ -178,20 +180,13 @@ impl Destager {
                 return Err(error);
             }
         };
-        if let Err(error) = self.store_manifest(checkpoint, logs) {
-            // The manifest may or may not name them: only where space is missing is it certain
-            // that it does not, and only then does the engine go on.
-            if is_no_space(&error) {
-                self.discard_unnamed();
-            }
-            return Err(error);
-        }
+        let dead = self.store_manifest(checkpoint, logs)?;
         for run in runs {
             self.publish(run);
         }
         self.evict();
         self.recycle();
-        Ok(())
+        self.unlink(dead)
     }
 
     /// Writes what the logs hold in memory up to `snapshots` into segments: the large ones' own,
@@ -267,36 +262,40 @@ impl Destager {
     /// Unlinks segments that no log needs, if need be with the space held in reserve: on a disk
     /// that is full to the last byte this is the only way to space.
     fn retire(&mut self) -> io::Result<()> {
-        match self.store_manifest(self.checkpoint, self.logs.clone()) {
+        let dead = match self.store_manifest(self.checkpoint, self.logs.clone()) {
             Err(error) if is_no_space(&error) && self.has_reserve => {
                 self.shared.storage.remove(RESERVE_NAME)?;
                 self.has_reserve = false;
-                self.store_manifest(self.checkpoint, self.logs.clone())
+                self.store_manifest(self.checkpoint, self.logs.clone())?
             }
-            outcome => outcome,
-        }
+            outcome => outcome?,
+        };
+        self.unlink(dead)
     }
 
-    /// Commits to the segments that live now, then unlinks those that do not.
+    /// Commits to the segments that live now, and returns those that do not, to be unlinked.
+    ///
+    /// After an error nobody knows which of the two manifests a crash would leave, so no segment
+    /// that either names may go; only where space is missing is it certain to be the old one.
     pub(super) fn store_manifest(
         &mut self,
         checkpoint: u64,
         mut logs: Vec<LogSnapshot>,
-    ) -> io::Result<()> {
-        // A start may be ahead of what replay would give, since it only ever grows, and must be
-        // where a segment below it is about to go.
-        for snapshot in &mut logs {
-            if let Some(entry) = self.shared.log(snapshot.id) {
-                let start = entry.read().start;
-                snapshot.start = snapshot.start.max(start.min(snapshot.next));
-            }
-        }
+    ) -> io::Result<Vec<u64>> {
+        // Before the starts are looked at: what makes a segment dead moves a start first.
         let (segments, dead) = {
             let mut held = lock(&self.shared.segments);
             let live = held.live.values().filter(|live| !live.is_superseded);
             let live = live.map(|live| live.entry).collect();
             (live, std::mem::take(&mut held.dead))
         };
+        // A start may be ahead of what replay would give, since it only ever grows, and must be
+        // where a segment below it is about to go. A deleted log has nothing left, even where a
+        // power cut undoes the delete, as it may in `Buffered` mode.
+        for snapshot in &mut logs {
+            let start = self.shared.log(snapshot.id).map_or(u64::MAX, |entry| entry.read().start);
+            snapshot.start = snapshot.start.max(start.min(snapshot.next));
+        }
         let manifest = Manifest {
             salt: self.salt,
             checkpoint,
@@ -307,19 +306,34 @@ impl Destager {
         };
         if let Err(error) = manifest.store(&*self.shared.storage) {
             lock(&self.shared.segments).dead.extend(dead);
+            if is_no_space(&error) {
+                self.discard_unnamed();
+            }
             return Err(error);
         }
         self.checkpoint = checkpoint;
         self.logs = manifest.logs;
         self.named_next = self.segment_next;
-        for number in &dead {
-            self.shared.open_files.forget(*number);
-            match self.shared.storage.remove(&segment_name(*number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        Ok(dead)
+    }
+
+    /// Gives back the space of segments that no manifest names any more. Those that cannot be
+    /// unlinked now are tried again.
+    pub(super) fn unlink(&self, mut dead: Vec<u64>) -> io::Result<()> {
+        if dead.is_empty() {
+            return Ok(());
         }
-        if dead.is_empty() { Ok(()) } else { self.shared.storage.sync_directory() }
+        while let Some(number) = dead.last() {
+            match self.shared.storage.remove(&segment_name(*number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    lock(&self.shared.segments).dead.extend(dead);
+                    return Err(error);
+                }
+                _ => self.shared.open_files.forget(*number),
+            }
+            dead.pop();
+        }
+        self.shared.storage.sync_directory()
     }
 
     /// Tells a log that some of its chunks now lie in a segment.
@@ -330,10 +344,12 @@ impl Destager {
             return;
         };
         let mut inner = entry.write();
-        let (from, until) = (inner.chunk_index(inner.destaged_to), inner.chunk_index(run.end - 1));
+        let from = inner.chunk_index(inner.destaged_to);
         let mut moved = 0;
         let mut in_entry = 0;
-        for chunk in inner.chunks.range(from..inner.chunks.len().min(until + 1)) {
+        // All of the run may have been trimmed while it was written: what stands in front then was
+        // appended later, is in no segment, and must not be let go of.
+        for chunk in inner.chunks.range(from..).take_while(|chunk| chunk.end() <= run.end) {
             moved += chunk.cost();
             in_entry += chunk.cost();
             if in_entry >= CACHE_ENTRY_BYTES {
@@ -356,7 +372,9 @@ impl Destager {
     /// Lets go of the chunks that went to segments first, until the cache is within its bound.
     fn evict(&mut self) {
         let bound = self.shared.settings.cache_bytes_max;
-        while self.shared.cached_bytes.load(Ordering::Relaxed) > bound {
+        while self.shared.cached_bytes.load(Ordering::Relaxed) > bound
+            || self.cache.len() > CACHE_ENTRIES_MAX
+        {
             let Some((id, upto)) = self.cache.pop_front() else { return };
             if let Some(entry) = self.shared.log(id) {
                 self.shared.drop_chunks(&mut entry.write(), upto);

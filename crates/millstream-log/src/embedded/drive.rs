@@ -133,10 +133,11 @@ fn run_lane(mut lane: Lane, receiver: mpsc::Receiver<Command>) {
         let close = if gathered.closing { gathered.commands.pop() } else { None };
         let mut outcome = Ok(());
         while outcome.is_ok() && lane.shared.latch_reason().is_none() {
-            if lane.has_room(gathered.bytes) {
-                break;
+            match lane.make_room(gathered.bytes) {
+                Ok(true) => break,
+                Ok(false) => outcome = lane.pool.wait_for_spare(),
+                Err(failure) => outcome = Err(failure),
             }
-            outcome = lane.pool.wait_for_spare();
         }
         let commit = match outcome {
             Ok(()) => lane.write(gathered.commands),
@@ -239,10 +240,11 @@ async fn run_commit(
     let close = if gathered.closing { gathered.commands.pop() } else { None };
     let mut outcome = Ok(());
     while outcome.is_ok() && lane.shared.latch_reason().is_none() {
-        if lane.has_room(gathered.bytes) {
-            break;
+        match lane.make_room(gathered.bytes) {
+            Ok(true) => break,
+            Ok(false) => outcome = step_or_stall(destager),
+            Err(failure) => outcome = Err(failure),
         }
-        outcome = step_or_stall(destager);
     }
     let commit = match outcome {
         Ok(()) => lane.write(gathered.commands),

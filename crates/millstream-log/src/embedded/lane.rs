@@ -22,7 +22,7 @@ use super::frame::{CHUNK_HEADER_BYTES, Chunk, ChunkHeader, ChunkKind};
 use super::manifest::LogSnapshot;
 use super::state::{LogEntry, Shared};
 use super::stats::add;
-use super::wal::{FullFile, Pool, WalFile};
+use super::wal::{FullFile, Pool, PoolFailure, WalFile};
 use super::{CloseError, Durability};
 use crate::storage::{BLOCK_BYTES, is_no_space};
 use crate::{AppendError, Appended, Batch, LogId, Position, SealError};
@@ -128,6 +128,8 @@ pub(super) struct Lane {
     number: u64,
     predecessors_synced: bool,
     builder: CommitBuilder,
+    /// A commit that was refused for space may lie, whole even, where the next one goes.
+    has_leftover: bool,
     logs: HashMap<LogId, Planned>,
     /// The latest arrival given to any log: a log made while the clock is behind begins here too,
     /// so that its records do not look expired once the clock is right again.
@@ -174,6 +176,7 @@ impl Lane {
             number,
             predecessors_synced,
             builder,
+            has_leftover: false,
             logs,
             arrived_ms,
         }
@@ -181,21 +184,38 @@ impl Lane {
 
     /// Makes room for a commit of `command_bytes`, by going on to a prepared file where needed;
     /// false where none is ready.
-    pub(super) fn has_room(&mut self, command_bytes: usize) -> bool {
+    pub(super) fn make_room(&mut self, command_bytes: usize) -> Result<bool, PoolFailure> {
         let needed = (COMMIT_HEADER_BYTES + command_bytes).next_multiple_of(BLOCK_BYTES) as u64;
         if let Some(current) = &self.current
             && current.offset + needed <= current.wal.bytes
         {
-            return true;
+            return Ok(true);
         }
-        let Some(wal) = self.pool.with(|state| state.spares.pop_front()) else { return false };
+        self.cover_leftover()?;
+        let Some(wal) = self.pool.with(|state| state.spares.pop_front()) else { return Ok(false) };
         self.retire_current();
         self.current = Some(Current { wal, offset: BLOCK_BYTES as u64 });
-        true
+        Ok(true)
+    }
+
+    /// Writes an empty commit over a refused one, which would else share its number with the
+    /// first commit of the next file, and be replayed in its place.
+    fn cover_leftover(&mut self) -> Result<(), PoolFailure> {
+        if !self.has_leftover {
+            return Ok(());
+        }
+        self.builder.clear(self.shared.settings.commit_bytes_max);
+        self.write_and_sync().map_err(|refusal| match refusal {
+            Refusal::NoSpace => PoolFailure::NoSpace,
+            Refusal::Stopped(_) => PoolFailure::Stopped,
+        })
     }
 
     /// Hands the file being written to the background, full or not.
     pub(super) fn retire_current(&mut self) {
+        // Only where the engine closes can there be one: then it is replayed as a refused commit
+        // may be, or not at all.
+        let _ = self.cover_leftover();
         let Some(current) = self.current.take() else { return };
         let full = FullFile { wal: current.wal, checkpoint: self.number, logs: self.snapshots() };
         self.pool.with(|state| state.full.push_back(full));
@@ -316,8 +336,9 @@ impl Lane {
         );
         if let Err(error) = current.wal.file.write_at(current.offset, bytes) {
             // Zero-filled files need no space on most file systems; where one does all the same,
-            // the next commit takes the same place, so nothing of this one can survive it.
+            // the next commit takes the same place, so that nothing of this one survives it.
             if is_no_space(&error) {
+                self.has_leftover = true;
                 return Err(Refusal::NoSpace);
             }
             return Err(self.latch("write", &error));
@@ -332,6 +353,7 @@ impl Lane {
             self.shared.counters.count_sync(begun.elapsed());
         }
         current.offset += bytes.len() as u64;
+        self.has_leftover = false;
         add(&self.shared.counters.wal_bytes, bytes.len() as u64);
         self.number += 1;
         self.predecessors_synced = sync;

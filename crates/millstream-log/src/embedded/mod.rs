@@ -331,22 +331,7 @@ impl Log for EmbeddedLog {
                 Source::Failed(error) => return Err(error),
                 Source::Segment(run) => run,
             };
-            engine
-                .from_disk(move |shared| {
-                    let outcome = shared.read_segment(&entry, &run, from, limit);
-                    if outcome.is_ok() {
-                        return outcome;
-                    }
-                    // Perhaps the segment was trimmed or rewritten under our feet: then the
-                    // records are elsewhere by now.
-                    match shared.read_memory(&entry, from, limit) {
-                        Source::Segment(now) if now.segment == run.segment => outcome,
-                        Source::Segment(now) => shared.read_segment(&entry, &now, from, limit),
-                        Source::Done(read) => Ok(read),
-                        Source::Failed(error) => Err(error),
-                    }
-                })
-                .await
+            engine.from_disk(move |shared| shared.read_from_disk(&entry, run, from, limit)).await
         })
     }
 
@@ -362,19 +347,7 @@ impl Log for EmbeddedLog {
             match Shared::position_in_memory(&entry, at)? {
                 Ok(position) => Ok(position),
                 Err(run) => {
-                    engine
-                        .from_disk(move |shared| {
-                            let outcome = shared.position_in_run(&entry, &run, at);
-                            if outcome.is_ok() {
-                                return outcome;
-                            }
-                            match Shared::position_in_memory(&entry, at)? {
-                                Ok(position) => Ok(position),
-                                Err(now) if now.segment == run.segment => outcome,
-                                Err(now) => shared.position_in_run(&entry, &now, at),
-                            }
-                        })
-                        .await
+                    engine.from_disk(move |shared| shared.position_on_disk(&entry, run, at)).await
                 }
             }
         })
@@ -385,7 +358,14 @@ impl Log for EmbeddedLog {
     }
 
     fn tail(&self, id: LogId) -> Result<Tail, ReadError> {
-        Ok(self.entry(id)?.follow())
+        let entry = self.entry(id)?;
+        let tail = entry.follow();
+        // A log that was made while the engine stopped was not among those whose followers were
+        // let go.
+        if self.engine.shared.latch_reason().is_some() {
+            entry.stop_following();
+        }
+        Ok(tail)
     }
 
     fn trim(&self, id: LogId, before: Position) -> BoxFuture<'static, Result<(), SealError>> {

@@ -26,20 +26,24 @@ impl OpenFiles {
     }
 
     /// The segment's file, open as long as the caller keeps it.
+    ///
+    /// Opened under the lock, which nobody but readers of segments and the background takes: so
+    /// that `forget`, called once the name is gone, leaves no handle behind that would hold on to
+    /// the space.
     pub(super) fn get(
         &self,
         storage: &dyn Storage,
         segment: u64,
     ) -> io::Result<Arc<dyn StorageFile>> {
-        if let Some(file) = self.used(segment) {
-            return Ok(file);
-        }
-        // Opened outside the lock: two readers may both open it, and one handle is dropped.
-        let file = storage.open(&segment_name(segment), FileKind::Plain)?;
         let mut held = lock(&self.held);
         held.uses += 1;
-        let used = held.uses;
-        held.files.insert(segment, (used, Arc::clone(&file)));
+        let now = held.uses;
+        if let Some((used, file)) = held.files.get_mut(&segment) {
+            *used = now;
+            return Ok(Arc::clone(file));
+        }
+        let file = storage.open(&segment_name(segment), FileKind::Plain)?;
+        held.files.insert(segment, (now, Arc::clone(&file)));
         if held.files.len() > self.count_max {
             let oldest = held.files.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
             held.files.remove(&oldest.expect("not empty"));
@@ -49,14 +53,5 @@ impl OpenFiles {
 
     pub(super) fn forget(&self, segment: u64) {
         lock(&self.held).files.remove(&segment);
-    }
-
-    fn used(&self, segment: u64) -> Option<Arc<dyn StorageFile>> {
-        let mut held = lock(&self.held);
-        held.uses += 1;
-        let now = held.uses;
-        let (used, file) = held.files.get_mut(&segment)?;
-        *used = now;
-        Some(Arc::clone(file))
     }
 }

@@ -90,8 +90,30 @@ impl Shared {
         Source::Done(read)
     }
 
-    /// The second part, which reads `run` from disk.
-    pub(super) fn read_segment(
+    /// The second part, which reads `run` from disk. Should that be trimmed, deleted or rewritten
+    /// under its feet, it begins again where the records are by now.
+    pub(super) fn read_from_disk(
+        &self,
+        entry: &LogEntry,
+        mut run: Run,
+        from: Position,
+        limit: ReadLimit,
+    ) -> Result<Read, ReadError> {
+        loop {
+            let outcome = self.read_segment(entry, &run, from, limit);
+            if outcome.as_ref().is_ok_and(|read| !read.records.is_empty()) {
+                return outcome;
+            }
+            match self.read_memory(entry, from, limit) {
+                Source::Segment(now) if now.segment == run.segment => return outcome,
+                Source::Segment(now) => run = now,
+                Source::Done(read) => return Ok(read),
+                Source::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    fn read_segment(
         &self,
         entry: &LogEntry,
         run: &Run,
@@ -149,7 +171,8 @@ impl Shared {
     fn after_run(entry: &LogEntry, read: &mut Read) {
         let inner = entry.read();
         let next = read.next.0.max(inner.start);
-        read.at_sealed_end = inner.sealed && next >= inner.end;
+        // A deleted log starts behind its end: that is no end that a reader came to.
+        read.at_sealed_end = inner.sealed && !inner.deleted && next >= inner.end;
         if next < inner.end {
             let arrived = if next >= inner.memory_start() {
                 inner.chunks.get(inner.chunk_index(next)).map(|chunk| chunk.arrived)
@@ -187,8 +210,28 @@ impl Shared {
         Ok(Ok(Position(position.max(inner.start))))
     }
 
+    /// The position by time, looked up in `run` first; begins again as `read_from_disk` does.
+    pub(super) fn position_on_disk(
+        &self,
+        entry: &LogEntry,
+        mut run: Run,
+        at: Timestamp,
+    ) -> Result<Position, ReadError> {
+        loop {
+            let outcome = self.position_in_run(entry, &run, at);
+            if outcome.is_ok() {
+                return outcome;
+            }
+            match Self::position_in_memory(entry, at)? {
+                Ok(position) => return Ok(position),
+                Err(now) if now.segment == run.segment => return outcome,
+                Err(now) => run = now,
+            }
+        }
+    }
+
     /// The first position in `run` that arrived at or after `at`.
-    pub(super) fn position_in_run(
+    fn position_in_run(
         &self,
         entry: &LogEntry,
         run: &Run,

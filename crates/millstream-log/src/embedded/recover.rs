@@ -6,8 +6,9 @@
 //! * a bad commit with a later one behind it is corruption: refused, and nothing is changed;
 //! * what was written in `Buffered` mode makes no such promise, and is cut at the first gap.
 //!
-//! The last commit is written once more and synced before anything is served: after a failed sync
-//! the system may hold pages for clean that never reached the disk.
+//! The last commit, and in `Buffered` mode each that none after it vouches for, is written once
+//! more and synced before anything is served: after a failed sync the system may hold pages for
+//! clean that never reached the disk.
 //!
 //! Invariant: nothing on disk is changed before all of it was judged.
 
@@ -27,7 +28,7 @@ use super::state::{LiveSegment, LogEntry, Shared, lock};
 use super::wal::{FullFile, PoolState, WalFile, wal_name, wal_number};
 use super::{OpenError, Settings};
 use crate::LogId;
-use crate::storage::{AlignedBuffer, BLOCK_BYTES, FileKind, Storage};
+use crate::storage::{AlignedBuffer, BLOCK_BYTES, FileKind, Storage, StorageFile};
 
 /// What opening found, and what it did about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,8 +96,8 @@ struct Replay {
     commit_next: u64,
     logs: BTreeMap<LogId, ReplayedLog>,
     report: RecoveryReport,
-    /// Bytes of the last commit: file number, offset, content.
-    last_commit: Option<(u64, u64, AlignedBuffer)>,
+    /// For each file (by number) the offset of its first commit that none after it vouches for.
+    unvouched: BTreeMap<u64, u64>,
 }
 
 struct ReplayedLog {
@@ -198,7 +199,7 @@ impl Replay {
             commit_next: manifest.checkpoint,
             logs: logs.collect(),
             report: RecoveryReport::default(),
-            last_commit: None,
+            unvouched: BTreeMap::new(),
         }
     }
 
@@ -235,9 +236,10 @@ impl Replay {
                     self.apply(&chunk, body)
                         .map_err(|flaw| OpenError::corrupt(storage, &name, at as u64, flaw))?;
                 }
-                let mut copy = AlignedBuffer::with_capacity(header.total_bytes());
-                copy.extend(&bytes[at..at + header.total_bytes()]);
-                self.last_commit = Some((file.wal.number, at as u64, copy));
+                if header.predecessors_synced {
+                    self.unvouched.clear();
+                }
+                self.unvouched.entry(file.wal.number).or_insert(at as u64);
                 self.commit_next += 1;
                 self.report.commits_replayed += 1;
                 file.live = true;
@@ -362,10 +364,8 @@ impl Replay {
             for later in file.later.iter().filter(|later| later.number >= self.commit_next) {
                 file.wal.file.write_at(later.offset, zeros.as_slice()).map_err(failed)?;
             }
-            if let Some((number, offset, bytes)) = &self.last_commit
-                && *number == file.wal.number
-            {
-                file.wal.file.write_at(*offset, bytes.as_slice()).map_err(failed)?;
+            if let Some(offset) = self.unvouched.get(&file.wal.number) {
+                rewrite(&*file.wal.file, *offset, file.stopped.0).map_err(failed)?;
             }
             file.wal.file.sync().map_err(failed)?;
         }
@@ -408,6 +408,19 @@ impl Replay {
         let commit_next = self.commit_next;
         Recovered { manifest, pool, current, commit_next, report: self.report }
     }
+}
+
+/// Writes what lies there once more, so that a sync counts for it.
+fn rewrite(file: &dyn StorageFile, mut offset: u64, end: u64) -> io::Result<()> {
+    const PIECE_BYTES: usize = 1 << 20;
+    while offset < end {
+        let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        let mut piece = AlignedBuffer::zeroed(left.min(PIECE_BYTES));
+        file.read_at(offset, piece.as_mut_slice())?;
+        file.write_at(offset, piece.as_slice())?;
+        offset += piece.as_slice().len() as u64;
+    }
+    Ok(())
 }
 
 /// Opens every segment's index. Damage is noted, and met again by whoever reads there.

@@ -182,7 +182,13 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 fn make_directory(path: &Path) -> io::Result<()> {
     match rustix::fs::mkdir(path, Mode::RWXU) {
         Ok(()) => {}
-        Err(rustix::io::Errno::EXIST) => return Ok(()),
+        Err(rustix::io::Errno::EXIST) => {
+            // Whoever made it may have died before its name was durable.
+            if let Ok(parent) = open_directory(parent_of(path)) {
+                rustix::fs::fsync(parent)?;
+            }
+            return Ok(());
+        }
         Err(rustix::io::Errno::NOENT) => {
             let parent = path.parent().ok_or(io::ErrorKind::NotFound)?;
             make_directory(parent)?;
@@ -190,9 +196,9 @@ fn make_directory(path: &Path) -> io::Result<()> {
         }
         Err(error) => return Err(error.into()),
     }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    Ok(rustix::fs::fsync(open_directory(parent)?)?)
+    Ok(rustix::fs::fsync(open_directory(parent_of(path))?)?)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

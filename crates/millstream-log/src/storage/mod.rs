@@ -12,6 +12,8 @@ mod aligned;
 mod disk;
 #[cfg(any(test, feature = "sim"))]
 mod sim;
+#[cfg(any(test, feature = "sim"))]
+mod world;
 
 use std::any::Any;
 use std::fmt;

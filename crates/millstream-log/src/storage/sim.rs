@@ -1,23 +1,20 @@
 //! A disk that exists in memory only and fails on demand.
 //!
-//! Owns what a real disk would do at its worst: unsynced sectors and names survive a crash or do
-//! not, each for itself; a failed sync leaves pages that read as written, count as clean and are
-//! not on the device; a full disk writes a part. All of it follows from the seed.
+//! Owns the handles: the disk that a test orders misfortunes of, and the storage that an engine
+//! sees until the next crash. A failed sync leaves pages that read as written, count as clean and
+//! are not on the device; a full disk writes a part.
 //!
-//! Invariant: the same calls with the same seed leave the same bytes.
+//! Invariant: what is not admitted by the world (power, life, faults) changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use millstream_core::{Rand, SeededRand};
+use millstream_core::SeededRand;
 
+use super::world::{Dice, Faults, NameChange, World, counted_down};
 use super::{FileKind, Storage, StorageFile, StorageLock};
-
-/// What a device writes whole or not at all.
-const SECTOR_BYTES: usize = 512;
 
 /// Calls seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,92 +55,12 @@ struct SimLock {
     life: u64,
 }
 
-#[derive(Default)]
-struct World {
-    /// Grows with each crash; handles of earlier lives fail.
-    life: u64,
-    powered_off: bool,
-    locked: bool,
-    inodes: BTreeMap<u64, Inode>,
-    inode_next: u64,
-    names: BTreeMap<String, u64>,
-    durable_names: BTreeMap<String, u64>,
-    /// Changes of names since the last sync of the directory.
-    name_changes: Vec<NameChange>,
-    counters: SimCounters,
-    faults: Faults,
-    capacity_bytes: Option<u64>,
-    capacity_hidden: bool,
-    sync_delay: Option<Duration>,
-    /// Draws what part of an interrupted call took effect.
-    dice: Dice,
-}
-
-#[derive(Default)]
-struct Inode {
-    /// As read.
-    content: Vec<u8>,
-    /// As after a crash.
-    durable: Vec<u8>,
-    /// Sectors that differ and would be written by a sync.
-    dirty: BTreeSet<usize>,
-}
-
-enum NameChange {
-    Put(String, u64),
-    Remove(String),
-    Rename(String, String, u64),
-}
-
-/// Counted down; the call that reaches 0 fails.
-#[derive(Default)]
-struct Faults {
-    sync: Option<u64>,
-    write: Option<u64>,
-    refusal: Option<u64>,
-    read: Option<u64>,
-    power: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Dice(SeededRand);
-
-impl Default for Dice {
-    fn default() -> Self {
-        Self(SeededRand::new(0))
-    }
-}
-
-impl Dice {
-    fn below(&self, bound: u64) -> u64 {
-        self.0.next_u64() % bound.max(1)
-    }
-
-    fn coin(&self) -> bool {
-        self.below(2) == 0
-    }
-}
-
 fn eio() -> io::Error {
     io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
 }
 
 fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn counted_down(fault: &mut Option<u64>) -> bool {
-    match fault {
-        Some(left) if *left <= 1 => {
-            *fault = None;
-            true
-        }
-        Some(left) => {
-            *left -= 1;
-            false
-        }
-        None => false,
-    }
 }
 
 impl SimDisk {
@@ -193,6 +110,18 @@ impl SimDisk {
     /// systems that copy on write.
     pub fn refuse_write_in(&self, nth: u64) {
         lock(&self.world).faults.refusal = Some(nth);
+    }
+
+    /// The `nth` sync of the directory from now fails with EIO, once: a first part of the changes
+    /// of names arrived, and the rest still waits, as in a journal.
+    pub fn fail_directory_sync_in(&self, nth: u64) {
+        lock(&self.world).faults.directory_sync = Some(nth);
+    }
+
+    /// The `nth` removal of a file from now finds no space, once: as on file systems that copy on
+    /// write.
+    pub fn refuse_remove_in(&self, nth: u64) {
+        lock(&self.world).faults.remove_refusal = Some(nth);
     }
 
     /// Whether `free_bytes` says that there is no end of space, as where quotas are at work.
@@ -276,150 +205,28 @@ impl SimDisk {
         world.durable_names.remove(name);
     }
 
+    /// Whether a fault that was ordered has not struck yet.
+    pub fn has_faults(&self) -> bool {
+        let Faults { sync, write, refusal, read, directory_sync, remove_refusal, power } =
+            lock(&self.world).faults;
+        [sync, write, refusal, read, directory_sync, remove_refusal, power]
+            .iter()
+            .any(Option::is_some)
+    }
+
     /// A disk of its own with the same bytes.
     pub fn fork(&self) -> Self {
+        self.fork_seeded(0)
+    }
+
+    /// A disk of its own with the same bytes, whose misfortunes follow from `seed`.
+    pub fn fork_seeded(&self, seed: u64) -> Self {
         let world = lock(&self.world);
-        let copy = Self::new(0);
+        let copy = Self::new(seed);
         for (name, inode) in &world.names {
             copy.set_content(name, &world.inodes[inode].content);
         }
         copy
-    }
-}
-
-impl World {
-    /// Admits a call, or says that the power is gone.
-    fn admit(&self, life: u64) -> io::Result<()> {
-        if self.powered_off || self.life != life {
-            return Err(io::Error::other("the power is off"));
-        }
-        Ok(())
-    }
-
-    /// Admits a changing call; `true` where the power goes during it.
-    fn admit_change(&mut self, life: u64) -> io::Result<bool> {
-        self.admit(life)?;
-        self.counters.changes += 1;
-        let power_goes = counted_down(&mut self.faults.power);
-        self.powered_off |= power_goes;
-        Ok(power_goes)
-    }
-
-    fn add_inode(&mut self) -> u64 {
-        let inode = self.inode_next;
-        self.inode_next += 1;
-        self.inodes.insert(inode, Inode::default());
-        inode
-    }
-
-    fn used_bytes(&self) -> u64 {
-        self.names.values().map(|inode| self.inodes[inode].content.len() as u64).sum()
-    }
-
-    fn inode_of(&self, name: &str) -> io::Result<u64> {
-        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    /// Bytes that a write up to `end` of `inode` may reach.
-    fn reach(&self, inode: u64, end: usize) -> usize {
-        let length = self.inodes[&inode].content.len();
-        let Some(capacity) = self.capacity_bytes else { return end };
-        let free = capacity.saturating_sub(self.used_bytes());
-        end.min(length + usize::try_from(free).unwrap_or(usize::MAX))
-    }
-
-    fn crash(&mut self, dice: &Dice) {
-        self.life += 1;
-        self.powered_off = false;
-        self.locked = false;
-        self.faults = Faults::default();
-        // Names survive each for itself, or all, or none.
-        let style = dice.below(3);
-        for change in std::mem::take(&mut self.name_changes) {
-            let kept = match style {
-                0 => false,
-                1 => true,
-                _ => dice.coin(),
-            };
-            if !kept {
-                continue;
-            }
-            match change {
-                NameChange::Put(name, inode) => {
-                    self.durable_names.insert(name, inode);
-                }
-                NameChange::Remove(name) => {
-                    self.durable_names.remove(&name);
-                }
-                NameChange::Rename(from, to, inode) => {
-                    self.durable_names.remove(&from);
-                    self.durable_names.insert(to, inode);
-                }
-            }
-        }
-        self.names.clone_from(&self.durable_names);
-        let named: BTreeSet<u64> = self.names.values().copied().collect();
-        self.inodes.retain(|inode, _| named.contains(inode));
-        for inode in self.inodes.values_mut() {
-            inode.crash(dice);
-        }
-    }
-}
-
-impl Inode {
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        let end = offset + bytes.len();
-        if self.content.len() < end {
-            let first = self.content.len() / SECTOR_BYTES;
-            self.content.resize(end, 0);
-            self.dirty.extend(first..offset / SECTOR_BYTES);
-        }
-        self.content[offset..end].copy_from_slice(bytes);
-        if !bytes.is_empty() {
-            self.dirty.extend(offset / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
-        }
-    }
-
-    fn persist(&mut self, sector: usize) {
-        let begin = sector * SECTOR_BYTES;
-        let end = (begin + SECTOR_BYTES).min(self.content.len());
-        if begin >= end {
-            return;
-        }
-        if self.durable.len() < end {
-            self.durable.resize(end, 0);
-        }
-        self.durable[begin..end].copy_from_slice(&self.content[begin..end]);
-    }
-
-    fn sync(&mut self) {
-        for sector in std::mem::take(&mut self.dirty) {
-            self.persist(sector);
-        }
-    }
-
-    /// Persists some dirty sectors: none, all, a first part, or each by a coin.
-    fn persist_some(&mut self, dice: &Dice) {
-        let dirty: Vec<usize> = self.dirty.iter().copied().collect();
-        let style = dice.below(4);
-        let cut = usize::try_from(dice.below(dirty.len() as u64 + 1)).unwrap_or(0);
-        for (index, sector) in dirty.into_iter().enumerate() {
-            let kept = match style {
-                0 => false,
-                1 => true,
-                2 => index < cut,
-                _ => dice.coin(),
-            };
-            if kept {
-                self.persist(sector);
-            }
-        }
-    }
-
-    fn crash(&mut self, dice: &Dice) {
-        self.persist_some(dice);
-        self.dirty.clear();
-        self.content.clone_from(&self.durable);
     }
 }
 
@@ -460,6 +267,9 @@ impl Storage for SimStorage {
         let mut world = lock(&self.world);
         let power_goes = world.admit_change(self.life)?;
         world.inode_of(name)?;
+        if counted_down(&mut world.faults.remove_refusal) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         world.names.remove(name);
         world.name_changes.push(NameChange::Remove(name.to_owned()));
         if power_goes { Err(io::Error::other("the power went")) } else { Ok(()) }
@@ -477,6 +287,10 @@ impl Storage for SimStorage {
             return Err(io::Error::other("the power went"));
         }
         world.counters.directory_syncs += 1;
+        if counted_down(&mut world.faults.directory_sync) {
+            world.persist_some_names();
+            return Err(eio());
+        }
         world.name_changes.clear();
         world.durable_names = world.names.clone();
         Ok(())

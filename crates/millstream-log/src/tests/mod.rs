@@ -4,12 +4,16 @@
 //! disk with the task driver, so that a failure is reproduced by its seed.
 
 mod bits;
+mod buffered;
 mod contract;
 mod faults;
 mod model;
+mod names;
+mod races;
 mod real_disk;
 mod rewrite;
 mod scale;
+mod space;
 mod torn;
 
 use std::future::Future;
@@ -61,6 +65,12 @@ impl World {
     fn fork(&self) -> Self {
         let (clock, settings) = (Arc::clone(&self.clock), self.settings.clone());
         Self { disk: self.disk.fork(), clock, settings }
+    }
+
+    /// The same, with the misfortunes of another seed.
+    fn fork_seeded(&self, seed: u64) -> Self {
+        let (clock, settings) = (Arc::clone(&self.clock), self.settings.clone());
+        Self { disk: self.disk.fork_seeded(seed), clock, settings }
     }
 
     fn try_open(&self) -> Result<(EmbeddedLog, RecoveryReport), OpenError> {

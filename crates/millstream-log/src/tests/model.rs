@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{World, batch, payload, payloads, read_all, run};
+use crate::embedded::CloseError;
 use crate::{AppendError, EmbeddedLog, Log, LogId, Position, ReadError, ReadLimit, SealError};
 
 /// Logs under test. Ids are never reused: a deleted one is followed by another in its slot.
@@ -28,11 +29,22 @@ enum Op {
     Crash(u64),
     /// Power goes during the nth call of what comes next.
     CrashIn(u64, u64),
+    /// The nth sync of what comes next fails, of a file or of the directory; then the machine is
+    /// started again, or only the process.
+    FailSyncIn(u64, bool, Restart),
+    /// The nth write of what comes next finds no space.
+    RefuseIn(u64),
     Kill,
     Close,
 }
 
-/// What may or may not have happened when the power went.
+#[derive(Clone, Copy, Debug)]
+enum Restart {
+    Machine(u64),
+    Process,
+}
+
+/// What may or may not have happened when the power went, or a commit was refused.
 #[derive(Clone, Debug)]
 enum Unknown {
     Create,
@@ -49,6 +61,10 @@ struct Model {
     slots: [u64; SLOTS],
     /// A crash that is to come: how it tears.
     crash_seed: Option<u64>,
+    /// How to start again once a failed sync has stopped the engine.
+    restart: Option<Restart>,
+    /// Writes were refused in this life: trims may have taken effect in memory only.
+    is_forgetful: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,6 +85,7 @@ impl ModelLog {
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let slot = 0..SLOTS;
     let append = (slot.clone(), 0..6_u8, 0..2_500_u16);
+    let restart = prop_oneof![any::<u64>().prop_map(Restart::Machine), Just(Restart::Process)];
     let op = prop_oneof![
         2 => slot.clone().prop_map(Op::Create),
         12 => vec(append, 1..12).prop_map(Op::Burst),
@@ -80,6 +97,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (slot, any::<i16>()).prop_map(|(slot, ms)| Op::Find(slot, ms)),
         2 => any::<u64>().prop_map(Op::Crash),
         2 => (1..40_u64, any::<u64>()).prop_map(|(nth, seed)| Op::CrashIn(nth, seed)),
+        1 => (1..30_u64, any::<bool>(), restart)
+            .prop_map(|(nth, is_directory, restart)| Op::FailSyncIn(nth, is_directory, restart)),
+        2 => (1..10_u64).prop_map(Op::RefuseIn),
         1 => Just(Op::Kill),
         1 => Just(Op::Close),
     ];
@@ -124,9 +144,24 @@ async fn live(seed: u64, ops: Vec<Op>) {
                 model.crash_seed = None;
                 log = reopen(&world, &mut model).await;
             }
+            Op::FailSyncIn(nth, is_directory, restart) => {
+                if is_directory {
+                    world.disk.fail_directory_sync_in(nth);
+                } else {
+                    world.disk.fail_sync_in(nth);
+                }
+                model.restart = Some(restart);
+            }
+            Op::RefuseIn(nth) => {
+                world.disk.refuse_write_in(nth);
+                model.is_forgetful = true;
+            }
             Op::Close => {
                 let closed = log.close().await;
-                assert!(closed.is_ok() || world.disk.is_powered_off(), "{closed:?}");
+                let may_fail = world.disk.is_powered_off()
+                    || matches!(closed, Err(CloseError::NoSpace)) && model.is_forgetful
+                    || model.restart.is_some();
+                assert!(closed.is_ok() || may_fail, "{closed:?}");
                 let dead = world.disk.is_powered_off();
                 drop(log);
                 if dead {
@@ -155,6 +190,13 @@ async fn live(seed: u64, ops: Vec<Op>) {
             drop(log);
             world.disk.crash(model.crash_seed.take().expect("the power goes when told"));
             log = reopen(&world, &mut model).await;
+        } else if log.stats().latched.is_some() {
+            drop(log);
+            match model.restart.take().expect("a sync fails when told") {
+                Restart::Machine(seed) => world.disk.crash(seed),
+                Restart::Process => world.disk.kill(),
+            }
+            log = reopen(&world, &mut model).await;
         }
     }
     check(&log, &model, ReadLimit { records: 1_000, bytes: 1 << 20 }).await;
@@ -166,7 +208,9 @@ async fn apply(log: &EmbeddedLog, model: &mut Model, op: Op, tag: &mut u64) {
             let id = model.slots[slot];
             match log.create(LogId(id)).await {
                 Ok(()) => drop(model.logs.entry(id).or_default()),
-                Err(AppendError::Stopped(_)) => model.unknown.push((id, Unknown::Create)),
+                Err(AppendError::Stopped(_) | AppendError::NoSpace) => {
+                    model.unknown.push((id, Unknown::Create));
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -174,7 +218,7 @@ async fn apply(log: &EmbeddedLog, model: &mut Model, op: Op, tag: &mut u64) {
         Op::Seal(slot) => {
             let id = model.slots[slot];
             let outcome = log.seal(LogId(id)).await;
-            if let Some(known) = sure(model, id, outcome, Unknown::Seal, ModelLog::end) {
+            if let Some(known) = sure(model, id, &outcome, Unknown::Seal, ModelLog::end) {
                 known.sealed = true;
             }
         }
@@ -185,7 +229,7 @@ async fn apply(log: &EmbeddedLog, model: &mut Model, op: Op, tag: &mut u64) {
             let before = (end + 3) * u64::from(share) / 200;
             let outcome = log.trim(LogId(id), Position(before)).await.map(|()| Position(0));
             let start = before.min(end);
-            if let Some(known) = sure(model, id, outcome, Unknown::Trim(start), |_| 0) {
+            if let Some(known) = sure(model, id, &outcome, Unknown::Trim(start), |_| 0) {
                 known.start = known.start.max(start);
             }
         }
@@ -198,7 +242,9 @@ async fn apply(log: &EmbeddedLog, model: &mut Model, op: Op, tag: &mut u64) {
                         model.slots[slot] += SLOTS as u64;
                     }
                 }
-                Err(SealError::Stopped(_)) => model.unknown.push((id, Unknown::Delete)),
+                Err(SealError::Stopped(_) | SealError::NoSpace) => {
+                    model.unknown.push((id, Unknown::Delete));
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -207,13 +253,13 @@ async fn apply(log: &EmbeddedLog, model: &mut Model, op: Op, tag: &mut u64) {
 }
 
 /// What a seal or trim did to the model's log; notes it where that is unknown.
-fn sure(
-    model: &mut Model,
+fn sure<'a>(
+    model: &'a mut Model,
     id: u64,
-    outcome: Result<Position, SealError>,
+    outcome: &Result<Position, SealError>,
     unknown: Unknown,
     expected: impl Fn(&ModelLog) -> u64,
-) -> Option<&mut ModelLog> {
+) -> Option<&'a mut ModelLog> {
     let known = model.logs.get_mut(&id).filter(|known| !known.deleted);
     match outcome {
         Ok(position) => {
@@ -225,11 +271,10 @@ fn sure(
             assert!(known.is_none());
             None
         }
-        Err(SealError::Stopped(_)) => {
+        Err(SealError::Stopped(_) | SealError::NoSpace) => {
             model.unknown.push((id, unknown));
             None
         }
-        Err(error) => panic!("{error}"),
     }
 }
 
@@ -258,11 +303,17 @@ async fn burst(
                 let known = known.expect("only what exists takes records");
                 assert!(!known.sealed);
                 assert_eq!(appended.first.0, known.end());
+                if !records.is_empty() {
+                    // In the place of whatever was refused before.
+                    model.unknown.clear();
+                }
                 known.records.extend(records);
             }
             Err(AppendError::NotFound) => assert!(known.is_none()),
             Err(AppendError::Sealed) => assert!(known.is_some_and(|known| known.sealed)),
-            Err(AppendError::Stopped(_)) => model.unknown.push((id, Unknown::Append(records))),
+            Err(AppendError::Stopped(_) | AppendError::NoSpace) => {
+                model.unknown.push((id, Unknown::Append(records)));
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -271,6 +322,7 @@ async fn burst(
 /// Opens after a crash and settles what was unknown by what is there.
 async fn reopen(world: &World, model: &mut Model) -> EmbeddedLog {
     model.crash_seed = None;
+    model.restart = None;
     world.clock.advance(Duration::from_millis(1));
     let (log, _) = world.try_open().unwrap_or_else(|error| panic!("{error}"));
     for (id, unknown) in std::mem::take(&mut model.unknown) {
@@ -285,7 +337,11 @@ async fn reopen(world: &World, model: &mut Model) -> EmbeddedLog {
                 // Whole and next, or absent.
                 let Ok(bounds) = bounds else { continue };
                 let Some(known) = model.logs.get_mut(&id) else { continue };
-                if bounds.end.0 > known.end() && !known.sealed {
+                let from = usize::try_from(known.end().saturating_sub(bounds.start.0)).unwrap();
+                let all = ReadLimit { records: 1_000, bytes: 1 << 20 };
+                let found = payloads(&read_all(&log, id, all).await.unwrap());
+                if found.get(from..).is_some_and(|found| found.starts_with(&records)) {
+                    assert!(!known.sealed || records.is_empty());
                     known.records.extend(records);
                 }
             }
@@ -314,6 +370,13 @@ async fn reopen(world: &World, model: &mut Model) -> EmbeddedLog {
             }
         }
     }
+    if std::mem::take(&mut model.is_forgetful) {
+        for (id, known) in &mut model.logs {
+            if let Ok(bounds) = log.bounds(LogId(*id)) {
+                known.start = known.start.min(bounds.start.0);
+            }
+        }
+    }
     check(&log, model, ReadLimit { records: 100, bytes: 1 << 20 }).await;
     log
 }
@@ -329,7 +392,7 @@ async fn check(log: &EmbeddedLog, model: &Model, limit: ReadLimit) {
         assert_eq!(seen, (known.start, known.end(), known.sealed), "log {id}");
         let found = payloads(&read_all(log, *id, limit).await.unwrap());
         let start = usize::try_from(known.start).unwrap();
-        assert_eq!(found, known.records[start..], "log {id}");
+        assert!(found == known.records[start..], "log {id}: {} records", found.len());
     }
 }
 

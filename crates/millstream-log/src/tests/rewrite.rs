@@ -4,10 +4,10 @@ use super::{ALL, World, append, payload, payloads, read_all, run};
 use crate::{EmbeddedLog, Log, LogId, Position};
 
 /// Rounds appended; log 1 keeps them all, log 2 will be trimmed.
-const ROUNDS: u64 = 40;
+pub(super) const ROUNDS: u64 = 40;
 
 /// A closed world whose segments are worth rewriting once log 2 is trimmed.
-fn before() -> World {
+pub(super) fn before() -> World {
     let mut world = World::seeded(1);
     world.settings.own_segment_bytes_min = 1 << 20;
     run(async {
@@ -26,13 +26,13 @@ fn before() -> World {
 }
 
 /// Lets the background do what it finds.
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..300 {
         tokio::task::yield_now().await;
     }
 }
 
-async fn check(log: &EmbeddedLog, what: &str) {
+pub(super) async fn check(log: &EmbeddedLog, what: &str) {
     let found = payloads(&read_all(log, 1, ALL).await.unwrap_or_else(|error| {
         panic!("{what}: {error}");
     }));
