@@ -9,7 +9,8 @@
 //! * `resolve`: from what a call names to a stream that the caller may use; nothing else is a way
 //!   to a stream. `refusal`: why not, in the service's own words. `token`: iterators, pages.
 //! * `append`, `read`, `position`, `subscription`: the path of records. `payload`: their bytes.
-//!   `encryption`: the keys they are sealed under. `throttle`, `load`: what is counted of them.
+//!   `encryption`: the keys they are sealed under. `source`: the same path for other services.
+//!   `throttle`, `load`: what is counted of them.
 //! * `transition`: carries CREATING, UPDATING, DELETING through, reshards included.
 //!   `housekeeping`: expiry and growth.
 //! * `state`: what exists; the catalog's machine.
@@ -34,6 +35,7 @@ mod read;
 mod refusal;
 mod resolve;
 mod settings;
+mod source;
 mod state;
 mod streams;
 mod subscription;

@@ -27,6 +27,8 @@ pub(crate) struct Page {
     pub(crate) next: Position,
     /// Age of the record at `next`; 0 where none is there yet.
     pub(crate) behind_ms: u64,
+    /// When the record at `next` arrived; `None` where none is there yet.
+    pub(crate) next_arrived: Option<Timestamp>,
     /// The children, where `next` is the end of a closed shard. Never empty.
     pub(crate) children: Option<Vec<ChildShard>>,
     /// Bytes of records as stored.
@@ -58,7 +60,8 @@ impl Streams {
         let children = if read.at_sealed_end { self.children(stream, shard.id) } else { None };
         let now = self.clock.now();
         let behind_ms = read.next_arrived.map_or(0, |arrived| now.ms_since(arrived));
-        Ok(Page { records, next: read.next, behind_ms, children, bytes })
+        let (next, next_arrived) = (read.next, read.next_arrived);
+        Ok(Page { records, next, behind_ms, next_arrived, children, bytes })
     }
 
     fn decode(

@@ -2,10 +2,12 @@
 
 mod consumers;
 mod encryption;
+mod policies;
 mod quotas;
 mod records;
 mod recovery;
 mod reshards;
 mod settings;
+mod source;
 mod streams;
 mod world;
