@@ -32,31 +32,50 @@ def iterator(kind, **options):
     return {"StreamName": "{stream}", "ShardId": "shardId-0", "ShardIteratorType": kind, **options}
 
 
+# Each operation on a stream, with the least that it takes beside the stream.
+ON_STREAMS = (
+    ("DescribeStream", {}),
+    ("DescribeStreamSummary", {}),
+    ("DeleteStream", {}),
+    ("ListShards", {}),
+    ("PutRecord", put()),
+    ("PutRecords", {"Records": [put()]}),
+    ("ListTagsForStream", {}),
+    ("AddTagsToStream", {"Tags": {"a": "b"}}),
+    ("RemoveTagsFromStream", {"TagKeys": ["a"]}),
+    ("IncreaseStreamRetentionPeriod", {"RetentionPeriodHours": 25}),
+    ("DecreaseStreamRetentionPeriod", {"RetentionPeriodHours": 25}),
+    ("SplitShard", {"ShardToSplit": "shardId-0", "NewStartingHashKey": "5"}),
+    ("MergeShards", {"ShardToMerge": "shardId-0", "AdjacentShardToMerge": "shardId-1"}),
+    ("UpdateShardCount", {"TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}),
+    ("EnableEnhancedMonitoring", {"ShardLevelMetrics": ["ALL"]}),
+    ("DisableEnhancedMonitoring", {"ShardLevelMetrics": ["ALL"]}),
+    ("StartStreamEncryption", {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}),
+    ("StopStreamEncryption", {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}),
+    ("UpdateMaxRecordSize", {"MaxRecordSizeInKiB": 2048}),
+    ("UpdateStreamWarmThroughput", {"WarmThroughputMiBps": 8}),
+    ("UpdateStreamMode", {"StreamModeDetails": {"StreamMode": "ON_DEMAND"}}),
+    ("RegisterStreamConsumer", {"ConsumerName": "app"}),
+    ("ListStreamConsumers", {}),
+)
+# Those whose input has no name.
+BY_ARN_ONLY = ("UpdateMaxRecordSize", "UpdateStreamMode", "RegisterStreamConsumer", "ListStreamConsumers")
+# By name, by ARN, by both; the id is reserved, so it is taken and says nothing beside the others.
+NAMES = (
+    {"StreamName": "{missing}"},
+    {"StreamARN": "arn:aws:kinesis:us-east-1:{account}:stream/{missing}"},
+    {"StreamName": "{missing}", "StreamARN": "arn:aws:kinesis:us-east-1:{account}:stream/{missing}"},
+    {"StreamARN": "arn:aws:kinesis:us-east-1:{account}:stream/{missing}", "StreamId": "abcdefghij0123456789-abc"},
+)
+
+
 ROWS = [
     # A stream that is not there.
     *[
-        (operation, {"StreamName": "{missing}", **rest}, NOT_FOUND,
-         "Stream {missing} under account {account} not found.")
-        for operation, rest in (
-            ("DescribeStream", {}),
-            ("DescribeStreamSummary", {}),
-            ("DeleteStream", {}),
-            ("ListShards", {}),
-            ("PutRecord", put()),
-            ("PutRecords", {"Records": [put()]}),
-            ("ListTagsForStream", {}),
-            ("AddTagsToStream", {"Tags": {"a": "b"}}),
-            ("RemoveTagsFromStream", {"TagKeys": ["a"]}),
-            ("IncreaseStreamRetentionPeriod", {"RetentionPeriodHours": 25}),
-            ("DecreaseStreamRetentionPeriod", {"RetentionPeriodHours": 25}),
-            ("SplitShard", {"ShardToSplit": "shardId-0", "NewStartingHashKey": "5"}),
-            ("MergeShards", {"ShardToMerge": "shardId-0", "AdjacentShardToMerge": "shardId-1"}),
-            ("UpdateShardCount", {"TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}),
-            ("EnableEnhancedMonitoring", {"ShardLevelMetrics": ["ALL"]}),
-            ("DisableEnhancedMonitoring", {"ShardLevelMetrics": ["ALL"]}),
-            ("StartStreamEncryption", {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}),
-            ("StopStreamEncryption", {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}),
-        )
+        (operation, {**named, **rest}, NOT_FOUND, "Stream {missing} under account {account} not found.")
+        for operation, rest in ON_STREAMS
+        for named in NAMES
+        if not ("StreamName" in named and operation in BY_ARN_ONLY)
     ],
     # A shard that is not there, named in each looser form.
     *[
@@ -125,6 +144,7 @@ ROWS = [
             number("30000000000000000000000000000000000000000000001"),
             number("1ffffffffff7fffffffffffffff000000000007fffffff2"),
             number("20000000000800000000000000000000000000000000002"),
+            number("20000000000000000000000000000000000000800000002"),
             number("13bb2cc3d80000000000000000000000"),
         )
     ],
@@ -161,6 +181,8 @@ ROWS = [
          "Minimum allowed retention period is 24 hours. Requested retention period (23 hours) is too short.")
         for way in ("Increase", "Decrease")
     ],
+    ("IncreaseStreamRetentionPeriod", {"StreamName": "{stream}", "RetentionPeriodHours": 8761}, INVALID,
+     "Maximum allowed retention period is 8760 hours. Requested retention period (8761 hours) is too long."),
     ("DecreaseStreamRetentionPeriod", {"StreamName": "{stream}", "RetentionPeriodHours": 25}, INVALID,
      "Requested retention period (25 hours) for stream {stream} can not be longer than existing retention period "
      "(24 hours). Use IncreaseRetentionPeriod API."),

@@ -70,7 +70,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Open shards of all its provisioned streams, as quotas count them.
+    /// Open shards of all its provisioned streams, as quotas count them (documented: the shard quota
+    /// is that of provisioned mode; on-demand streams have one of their own).
     pub(crate) fn open_provisioned_shards(&self) -> usize {
         self.in_mode(Mode::Provisioned).map(|stream| stream.open_shard_count()).sum()
     }

@@ -91,7 +91,7 @@ pub(crate) struct Encryption {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DataKeyRecord {
     pub(crate) id: u32,
-    /// The key, sealed by the keyring, in hexadecimal.
+    /// The key, sealed by the keyring, in base64.
     pub(crate) wrapped: String,
     pub(crate) made: Timestamp,
 }
