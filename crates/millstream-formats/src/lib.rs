@@ -4,6 +4,9 @@
 //! CloudWatch Logs extraction, KPL aggregates, compression, jq queries. Pure: bytes and times in,
 //! bytes out; no IO, no clock, no entropy.
 
+pub mod cloudwatch;
 pub mod compression;
+pub mod kpl;
 pub mod prefix;
+pub mod split;
 pub mod zone;
