@@ -71,8 +71,9 @@ impl Plan {
                 return Err(USAGE.to_owned());
             }
         }
-        let is_whole =
-            parts.is_empty() && endpoint.is_none() && std::env::var_os("CONFORMANCE_ONLY").is_none();
+        let is_whole = parts.is_empty()
+            && endpoint.is_none()
+            && std::env::var_os("CONFORMANCE_ONLY").is_none();
         if parts.is_empty() {
             parts = PARTS.to_vec();
         }
