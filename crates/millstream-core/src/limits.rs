@@ -65,3 +65,16 @@ pub const UPDATE_SHARD_COUNT_PER_DAY: usize = 10;
 pub const START_ENCRYPTION_PER_DAY: usize = 25;
 /// Mode switches a stream and 24 hours (documented: API_UpdateStreamMode).
 pub const MODE_SWITCHES_PER_DAY: usize = 2;
+/// Delivery streams of an account and region (documented: API_CreateDeliveryStream).
+pub const FIREHOSE_STREAMS_PER_ACCOUNT_MAX: usize = 5_000;
+/// Bytes of data in one PutRecordBatch (documented: API_PutRecordBatch).
+pub const FIREHOSE_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Starts and stops of encryption a delivery stream and 24 hours, `aws` mode (documented).
+pub const FIREHOSE_ENCRYPTION_CALLS_PER_DAY: usize = 25;
+/// Direct puts of a delivery stream and second, `aws` mode (documented: quotas): requests,
+/// records and bytes in us-east-1, us-west-2 and eu-west-1.
+pub const FIREHOSE_PUTS_PER_SECOND: [u64; 3] = [2_000, 500_000, 5 * 1024 * 1024];
+/// The same in every other region.
+pub const FIREHOSE_PUTS_PER_SECOND_SMALL: [u64; 3] = [1_000, 100_000, 1024 * 1024];
+/// Partitions of a delivery stream that may be active at once (documented: quotas).
+pub const FIREHOSE_PARTITIONS_MAX: usize = 500;

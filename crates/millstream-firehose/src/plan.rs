@@ -4,6 +4,7 @@
 //! into a [`Plan`], checked whole; `delivery` carries it out and never sees the document.
 //! Defaults are filled in and names resolved here, so that nothing below has to ask twice.
 
+use std::fmt;
 use std::time::Duration;
 
 use millstream_core::{StreamArn, Timestamp};
@@ -167,6 +168,13 @@ pub(crate) struct HttpTarget {
     pub(crate) retry: Duration,
 }
 
+impl fmt::Debug for HttpTarget {
+    /// Neither the URL, which may hold a key, nor the attributes: the model calls both sensitive.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTarget").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// OpenSearch, Elasticsearch or OpenSearch Serverless.
 #[derive(Clone, Debug)]
 pub(crate) struct SearchTarget {
@@ -199,6 +207,12 @@ pub(crate) struct SplunkTarget {
     pub(crate) retry: Duration,
 }
 
+impl fmt::Debug for SplunkTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SplunkTarget").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
 /// A Redshift cluster, or a PostgreSQL server that stands for one.
 #[derive(Clone)]
 pub(crate) struct RedshiftTarget {
@@ -211,6 +225,12 @@ pub(crate) struct RedshiftTarget {
     pub(crate) role_arn: String,
     pub(crate) staging: Objects,
     pub(crate) retry: Duration,
+}
+
+impl fmt::Debug for RedshiftTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedshiftTarget").field("jdbc_url", &self.jdbc_url).finish_non_exhaustive()
+    }
 }
 
 /// Tables of an Iceberg catalog.
