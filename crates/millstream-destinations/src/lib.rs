@@ -10,13 +10,24 @@
 //! * Nothing is reported delivered that the destination did not say it keeps.
 //! * No connection is opened to an address that the [`outbound`] guard refuses.
 
+pub mod backoff;
+mod failure;
+pub mod glue;
+pub mod http_endpoint;
+pub mod lambda;
+pub mod objects;
+pub mod opensearch;
 pub mod outbound;
+pub mod redshift;
+pub mod splunk;
 
 use std::fmt;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use millstream_core::Timestamp;
+
+pub use failure::{ConfigError, Failure, Outcome};
 
 /// Names one document for good: across attempts and restarts of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,26 +66,35 @@ pub struct Delivery {
     pub documents: Vec<Document>,
 }
 
-/// Why a document, or a whole delivery, was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct Failure {
-    /// The code that Firehose logs, such as `HttpEndpoint.RequestTimeout`.
-    pub code: String,
-    /// For a person.
-    pub message: String,
-    /// Whether another attempt may succeed.
-    pub is_retryable: bool,
-    /// What the destination calls the document, where it has a name there (an index, an id).
-    pub details: Vec<(&'static str, String)>,
+/// What a destination takes in one delivery. Whoever makes deliveries keeps to it: a delivery
+/// above it is sent all the same, and the destination says what it thinks of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Documents at most.
+    pub documents: usize,
+    /// Bytes of their data at most, together.
+    pub bytes: usize,
 }
 
-/// What became of an attempt: the documents that were not taken, by their place in the delivery.
-/// None: all were taken.
-pub type Outcome = Result<Vec<(usize, Failure)>, Failure>;
+impl Limits {
+    /// As much as one likes.
+    pub const NONE: Self = Self { documents: usize::MAX, bytes: usize::MAX };
+}
 
 /// A destination that takes documents, rather than objects.
 pub trait Destination: Send + Sync + fmt::Debug {
+    /// What one delivery may hold.
+    fn limits(&self) -> Limits {
+        Limits::NONE
+    }
+
+    /// What the error output says of a document beside the common fields: what the document is
+    /// called at this destination.
+    fn details(&self, document: &Document) -> Vec<(&'static str, serde_json::Value)> {
+        let _ = document;
+        Vec::new()
+    }
+
     /// Tries once. An error speaks of the whole delivery; an answer of `Ok` lists those
     /// documents that were refused, each with its reason.
     fn attempt<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome>;

@@ -1,0 +1,108 @@
+//! Multipart uploads.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
+use super::parts::{Part, Parts};
+use super::{ANSWER_BYTES_MAX, Ask, S3, answered, error, percent_encoded, xml};
+use crate::Failure;
+
+/// An upload under way.
+#[derive(Debug)]
+struct Upload<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    /// Encoded for a query.
+    id: String,
+}
+
+impl S3 {
+    /// Puts an object of more than one part. While one part travels the next is gathered.
+    pub(super) async fn put_in_parts(
+        &self,
+        bucket: &str,
+        key: &str,
+        headers: HeaderMap,
+        first: Part,
+        parts: Parts,
+    ) -> Result<(), Failure> {
+        let create = Ask { headers, ..Ask::new(Method::POST, bucket, key, "?uploads") };
+        let answer = self.ask(create, ANSWER_BYTES_MAX).await?;
+        answered(&answer, &[StatusCode::OK])?;
+        let id = xml::text(&String::from_utf8_lossy(&answer.body), "UploadId");
+        let id = id.filter(|id| !id.is_empty()).ok_or_else(|| error::failure(&answer))?;
+        let upload = Upload { bucket, key, id: percent_encoded(&id, b"") };
+        let done = self.send_all(&upload, first, parts).await;
+        if done.is_err() {
+            self.abort(&upload).await;
+        }
+        done
+    }
+
+    async fn send_all(
+        &self,
+        upload: &Upload<'_>,
+        first: Part,
+        mut parts: Parts,
+    ) -> Result<(), Failure> {
+        let mut manifest = String::from("<CompleteMultipartUpload>");
+        let mut number = 1;
+        let mut next = Some(first);
+        while let Some(part) = next {
+            let (sent, gathered) = tokio::join!(self.send(upload, number, part), parts.next());
+            let tag = xml::escaped(&sent?);
+            manifest.push_str(&format!(
+                "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
+            ));
+            next = gathered?;
+            number += 1;
+        }
+        manifest.push_str("</CompleteMultipartUpload>");
+        self.complete(upload, manifest).await
+    }
+
+    /// Sends a part: its tag.
+    async fn send(&self, upload: &Upload<'_>, number: u32, part: Part) -> Result<String, Failure> {
+        let query = format!("?partNumber={number}&uploadId={}", upload.id);
+        let ask = Ask {
+            body: part.body,
+            body_hash: Some(&part.hash),
+            ..Ask::new(Method::PUT, upload.bucket, upload.key, &query)
+        };
+        let answer = self.ask(ask, ANSWER_BYTES_MAX).await?;
+        answered(&answer, &[StatusCode::OK])?;
+        let tag = answer.header("etag").map(str::to_owned);
+        tag.ok_or_else(|| Failure::retryable("InternalError", "a part was taken without a tag"))
+    }
+
+    /// Makes the parts an object. The status comes before the outcome: S3 answers 200 at once,
+    /// keeps the connection alive, and may then say in the body that it failed (documented).
+    async fn complete(&self, upload: &Upload<'_>, manifest: String) -> Result<(), Failure> {
+        let query = format!("?uploadId={}", upload.id);
+        let ask = Ask {
+            body: Bytes::from(manifest),
+            ..Ask::new(Method::POST, upload.bucket, upload.key, &query)
+        };
+        let answer = self.ask(ask, ANSWER_BYTES_MAX).await?;
+        answered(&answer, &[StatusCode::OK])?;
+        let body = String::from_utf8_lossy(&answer.body);
+        if body.contains("<CompleteMultipartUploadResult") {
+            return Ok(());
+        }
+        Err(error::failure(&answer))
+    }
+
+    /// Lets go of an upload that will not be completed. What fails here costs space only, until
+    /// the bucket's own rule for abandoned uploads removes it.
+    async fn abort(&self, upload: &Upload<'_>) {
+        let query = format!("?uploadId={}", upload.id);
+        let ask = Ask::new(Method::DELETE, upload.bucket, upload.key, &query);
+        let aborted = self.ask(ask, ANSWER_BYTES_MAX).await;
+        // Gone already where completing it was done and only its answer lost.
+        let good = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::NOT_FOUND];
+        if let Err(failure) = aborted.and_then(|answer| answered(&answer, &good)) {
+            let (bucket, key) = (upload.bucket, upload.key);
+            tracing::warn!(bucket, key, %failure, "an unfinished upload stays behind");
+        }
+    }
+}

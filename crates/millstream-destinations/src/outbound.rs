@@ -1,1 +1,0 @@
-//! Connections to the outside, and the guard before them.
