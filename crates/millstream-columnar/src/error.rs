@@ -102,12 +102,7 @@ impl ConversionError {
         }
     }
 
-    /// The JSON is not what the schema says; `what` is a whole sentence or Java's own message.
-    pub(crate) fn mismatch(what: &str) -> Self {
-        Self::malformed(format!("Data does not match the schema. {what}"))
-    }
-
-    /// Any other fault of the record's contents.
+    /// The JSON is not this table's.
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
         Self { code: "DataFormatConversion.MalformedData", message: message.into() }
     }

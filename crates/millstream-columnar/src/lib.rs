@@ -8,9 +8,15 @@
 //! A record is parsed straight into columns, guided by the schema, and a record that fails half
 //! way is taken off their ends again, so that it leaves no trace in the file.
 
+mod batch;
+mod compress;
+mod dictionary;
 mod error;
+mod json;
 mod options;
+mod parquet;
 mod schema;
+mod writer;
 
 pub use error::{ConversionError, SchemaError};
 pub use options::{
@@ -18,3 +24,4 @@ pub use options::{
     ParquetOptions, ParquetTimestamp, ParquetVersion,
 };
 pub use schema::{Field, Schema, Type};
+pub use writer::Writer;
