@@ -16,6 +16,29 @@ def refused(code, *fragments):
     return raises(code, ClientError, *fragments)
 
 
+class Unhurried:
+    """A client that calls again where it called too often: most cases judge other quotas."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def __getattr__(self, name):
+        call = getattr(self.client, name)
+
+        def patiently(*arguments, **options):
+            for _ in range(100):
+                try:
+                    return call(*arguments, **options)
+                except ClientError as error:
+                    found = error.response["Error"]
+                    if found["Code"] != "LimitExceededException" or "Rate exceeded" not in found["Message"]:
+                        raise
+                    time.sleep(0.1)
+            raise AssertionError(f"{name} is refused for good")
+
+        return patiently
+
+
 def account_of(stream):
     """The account that error texts name."""
     return stream.arn.split(":")[4]
@@ -100,5 +123,20 @@ def a_stream_is_scaled_ten_times_a_day(client):
                 stream.active()
 
 
+@suite.case("DescribeStreamSummary", "ListStreams")
+def calls_are_held_to_their_rates(client):
+    """calls beyond their documented rate are refused, and served a second later"""
+    hurried = make_client()
+    with Stream(client) as stream:
+        text = f"Rate exceeded for stream {stream.name} under account {account_of(stream)}."
+        for call, fragment in ((lambda: hurried.describe_stream_summary(StreamName=stream.name), text),
+                               (hurried.list_streams, "Rate exceeded for kinesis:ListStreams under account")):
+            with refused("LimitExceededException", fragment):
+                for _ in range(100):
+                    call()
+            time.sleep(1.1)
+            call()
+
+
 if __name__ == "__main__":
-    finish([suite.run(make_client())])
+    finish([suite.run(Unhurried(make_client()))])

@@ -6,9 +6,10 @@ import uuid
 import zlib
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 STREAM = "history"
-BROKEN = (BotoCoreError, ClientError, OSError, ValueError, KeyError)
+BROKEN = (BotoCoreError, ClientError, HTTPError, OSError, ValueError, KeyError)
 
 
 def payload(identity, size):

@@ -61,8 +61,14 @@ pub const SHARD_READ_BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
 pub const SHARD_READ_CALLS_PER_SECOND: u64 = 5;
 /// UpdateShardCount calls a stream and 24 hours, `aws` mode (documented: API_UpdateShardCount).
 pub const UPDATE_SHARD_COUNT_PER_DAY: usize = 10;
+/// GetShardIterator calls a shard and second, `aws` mode (documented: API_GetShardIterator).
+pub const SHARD_ITERATOR_CALLS_PER_SECOND: u64 = 5;
+/// Streams of an account that may be CREATING at once, `aws` mode (documented: API_CreateStream).
+pub const STREAMS_CREATING_MAX: usize = 5;
 /// StartStreamEncryption calls a stream and 24 hours, `aws` mode (documented).
 pub const START_ENCRYPTION_PER_DAY: usize = 25;
+/// StopStreamEncryption calls a stream and 24 hours, `aws` mode (documented).
+pub const STOP_ENCRYPTION_PER_DAY: usize = 25;
 /// Mode switches a stream and 24 hours (documented: API_UpdateStreamMode).
 pub const MODE_SWITCHES_PER_DAY: usize = 2;
 /// Delivery streams of an account and region (documented: API_CreateDeliveryStream).

@@ -10,7 +10,7 @@
 //!   to a stream. `refusal`: why not, in the service's own words. `token`: iterators, pages.
 //! * `append`, `read`, `position`, `subscription`: the path of records. `payload`: their bytes.
 //!   `encryption`: the keys they are sealed under. `source`: the same path for other services.
-//!   `throttle`, `load`: what is counted of them.
+//!   `throttle`, `load`: what is counted of them; `rate`: of calls.
 //! * `transition`: carries CREATING, UPDATING, DELETING through, reshards included.
 //!   `housekeeping`: expiry and growth.
 //! * `state`: what exists; the catalog's machine.
@@ -31,6 +31,7 @@ mod load;
 mod ops;
 mod payload;
 mod position;
+mod rate;
 mod read;
 mod refusal;
 mod resolve;

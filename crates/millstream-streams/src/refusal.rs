@@ -169,6 +169,10 @@ pub(crate) enum Refusal {
     RecordTooLarge { bytes: usize, max_kib: u32, stream: Named },
     #[error("Records of {bytes} bytes exceed the maximum of {max} bytes of one request.")]
     RequestTooLarge { bytes: usize, max: usize },
+    #[error("Rate exceeded for {0}.")] // (recorded)
+    StreamRateExceeded(Named),
+    #[error("Rate exceeded for {action} under account {account}.")]
+    CallRateExceeded { action: &'static str, account: AccountId },
     #[error("Rate exceeded for shard {shard} in {stream}.")] // (recorded)
     RateExceeded { shard: ShardId, stream: Named },
 
@@ -329,6 +333,8 @@ impl Refusal {
             Self::ShardLimit { .. }
             | Self::TooManyShards { .. }
             | Self::DailyLimit { .. }
+            | Self::StreamRateExceeded(_)
+            | Self::CallRateExceeded { .. }
             | Self::AccountLimit { .. }
             | Self::TooManyConsumers { .. } => Kind::LimitExceeded,
             Self::ExpiredIterator { .. } => Kind::ExpiredIterator,

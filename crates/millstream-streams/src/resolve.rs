@@ -255,11 +255,11 @@ impl Streams {
         stream: &Stream,
         tags: RequestTags<'_>,
     ) -> Result<(), Refusal> {
-        if request.caller.is_unrestricted() {
-            return Ok(());
+        if !request.caller.is_unrestricted() {
+            let arn = stream.arn(&self.settings.region).to_string();
+            self.judge(request, &arn, (&stream.tags, stream.policy.as_deref()), tags)?;
         }
-        let arn = stream.arn(&self.settings.region).to_string();
-        self.judge(request, &arn, (&stream.tags, stream.policy.as_deref()), tags)
+        self.admit(request, Some(stream))
     }
 
     fn authorize_consumer(
@@ -269,11 +269,11 @@ impl Streams {
         consumer: &Consumer,
         tags: RequestTags<'_>,
     ) -> Result<(), Refusal> {
-        if request.caller.is_unrestricted() {
-            return Ok(());
+        if !request.caller.is_unrestricted() {
+            let arn = stream.consumer_arn(&self.settings.region, consumer).to_string();
+            self.judge(request, &arn, (&consumer.tags, consumer.policy.as_deref()), tags)?;
         }
-        let arn = stream.consumer_arn(&self.settings.region, consumer).to_string();
-        self.judge(request, &arn, (&consumer.tags, consumer.policy.as_deref()), tags)
+        self.admit(request, Some(stream))
     }
 
     fn authorize_arn(
@@ -282,10 +282,23 @@ impl Streams {
         arn: &str,
         tags: RequestTags<'_>,
     ) -> Result<(), Refusal> {
-        if request.caller.is_unrestricted() {
+        if !request.caller.is_unrestricted() {
+            self.judge(request, arn, (&NO_TAGS, None), tags)?;
+        }
+        self.admit(request, None)
+    }
+
+    /// Refused where what is asked has been asked too often. Whoever may not ask does not count.
+    fn admit(&self, request: &Request<'_>, stream: Option<&Stream>) -> Result<(), Refusal> {
+        let (action, account) = (request.action, request.caller.account());
+        let uid = stream.map(|stream| stream.uid);
+        if !self.enforces_quotas() || self.rates.admits(action, account, uid) {
             return Ok(());
         }
-        self.judge(request, arn, (&NO_TAGS, None), tags)
+        Err(match stream {
+            Some(stream) => Refusal::StreamRateExceeded(stream.named()),
+            None => Refusal::CallRateExceeded { action, account: account.clone() },
+        })
     }
 
     fn judge(

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::encryption::DataKeys;
 use crate::housekeeping;
 use crate::load::Load;
+use crate::rate::Rates;
 use crate::refusal::{Named, Refusal};
 use crate::resolve::Policies;
 use crate::settings::Settings;
@@ -41,6 +42,7 @@ pub struct Streams {
     pub(crate) tokens: Tokens,
     pub(crate) data_keys: DataKeys,
     pub(crate) throttle: Throttle,
+    pub(crate) rates: Rates,
     pub(crate) load: Load,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) drivers: Drivers,
@@ -75,6 +77,7 @@ impl Streams {
             catalog,
             data_keys: DataKeys::default(),
             throttle: Throttle::default(),
+            rates: Rates::default(),
             load: Load::default(),
             subscriptions: Arc::default(),
             drivers: Drivers::default(),
@@ -192,15 +195,17 @@ impl Streams {
         }
     }
 
-    /// Waits while the stream is CREATING or UPDATING, so that whoever takes down what was just
-    /// made need not: without quotas that is over in moments. In `aws` mode nobody waits, and
-    /// the operation is refused, as in the real service.
-    pub(crate) async fn settled(&self, stream: &Stream) -> Result<(), Refusal> {
-        let is_settled = |stream: &Stream| {
-            matches!(stream.status, StreamStatus::Active | StreamStatus::Deleting)
-        };
-        if !self.enforces_quotas() && !is_settled(stream) {
-            self.watch_until(stream, is_settled).await?;
+    /// Waits while the stream is in one of `states`, so that whoever changes or takes down what
+    /// was just made need not: without quotas that is over in moments. In `aws` mode nobody
+    /// waits, and the operation is refused, as in the real service.
+    pub(crate) async fn wait_out(
+        &self,
+        stream: &Stream,
+        states: &[StreamStatus],
+    ) -> Result<(), Refusal> {
+        let is_out = |stream: &Stream| !states.contains(&stream.status);
+        if !self.enforces_quotas() && !is_out(stream) {
+            self.watch_until(stream, is_out).await?;
         }
         Ok(())
     }
@@ -250,15 +255,15 @@ impl Stream {
         })
     }
 
-    /// Refused where what hangs on the stream, or on one of its consumers, cannot be changed: on
-    /// a stream that is going, and on a consumer that is coming or going.
+    /// Refused where what hangs on the stream, or on one of its consumers, cannot be changed:
+    /// while it is CREATING (documented: API_CreateStream, of tags) or DELETING.
     pub(crate) fn require_changeable(&self, target: &TagTarget) -> Result<(), Refusal> {
-        match target {
-            TagTarget::Stream if self.status == StreamStatus::Deleting => {
+        match (target, self.status) {
+            (TagTarget::Stream, StreamStatus::Active | StreamStatus::Updating) => Ok(()),
+            (TagTarget::Stream, StreamStatus::Creating | StreamStatus::Deleting) => {
                 Err(Refusal::StreamNotActive { stream: self.named(), status: self.status })
             }
-            TagTarget::Stream => Ok(()),
-            TagTarget::Consumer(name) => {
+            (TagTarget::Consumer(name), _) => {
                 let (consumer, stream) = (name.to_string(), self.named());
                 let missing = Refusal::ConsumerNotFound { consumer, stream };
                 self.require_active_consumer(self.consumers.get(name).ok_or(missing)?)

@@ -3,7 +3,8 @@
 //! Owns how much each shard has been written and read lately. Writes draw on two buckets that
 //! refill steadily, 1,000 records and 1 MiB a second. Reads are counted in windows: five calls a
 //! second, and an answer that took n seconds' worth of bytes closes the shard for n seconds, so
-//! a full answer of 10 MiB closes it for five (documented: API_GetRecords).
+//! a full answer of 10 MiB closes it for five (documented: API_GetRecords). Iterators are made five
+//! times a second.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +26,8 @@ struct Quotas {
     window: Instant,
     read_bytes: u64,
     read_calls: u64,
+    iterators_window: Instant,
+    iterators: u64,
 }
 
 #[allow(clippy::cast_precision_loss)] // Quotas are far below 2^52.
@@ -37,6 +40,8 @@ impl Quotas {
             window: now,
             read_bytes: 0,
             read_calls: 0,
+            iterators_window: now,
+            iterators: 0,
         }
     }
 
@@ -92,6 +97,19 @@ impl Throttle {
             let admits = quotas.read_calls < limits::SHARD_READ_CALLS_PER_SECOND
                 && quotas.read_bytes < limits::SHARD_READ_BYTES_PER_SECOND;
             quotas.read_calls += u64::from(admits);
+            admits
+        })
+    }
+
+    /// Whether an iterator may be made now; if so it is counted.
+    pub(crate) fn admits_iterator(&self, log: LogId) -> bool {
+        self.with(log, |quotas, now| {
+            if now.duration_since(quotas.iterators_window) >= Duration::from_secs(1) {
+                quotas.iterators_window = now;
+                quotas.iterators = 0;
+            }
+            let admits = quotas.iterators < limits::SHARD_ITERATOR_CALLS_PER_SECOND;
+            quotas.iterators += u64::from(admits);
             admits
         })
     }

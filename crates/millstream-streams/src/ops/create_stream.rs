@@ -8,7 +8,7 @@ use millstream_core::limits;
 use super::{convert, stream_tags};
 use crate::refusal::{Named, Refusal};
 use crate::resolve::Request;
-use crate::state::{Account, Command, Mode, NewStream};
+use crate::state::{Account, Command, Mode, NewStream, StreamStatus};
 use crate::streams::Streams;
 
 pub(super) async fn run(
@@ -90,6 +90,12 @@ pub(super) fn warm_throughput(
 fn check_quotas(streams: &Streams, new: &NewStream, account: &Account) -> Result<(), Refusal> {
     if !streams.enforces_quotas() {
         return Ok(());
+    }
+    let creating =
+        account.streams.values().filter(|stream| stream.status == StreamStatus::Creating).count();
+    if creating >= limits::STREAMS_CREATING_MAX {
+        let what = "streams being created";
+        return Err(Refusal::AccountLimit { what, limit: limits::STREAMS_CREATING_MAX });
     }
     match new.mode {
         Mode::Provisioned => {

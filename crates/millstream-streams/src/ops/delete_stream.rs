@@ -8,7 +8,7 @@ use millstream_api::kinesis::DeleteStreamInput;
 use super::convert;
 use crate::refusal::Refusal;
 use crate::resolve::Request;
-use crate::state::Command;
+use crate::state::{Command, StreamStatus};
 use crate::streams::Streams;
 
 pub(super) async fn run(
@@ -22,7 +22,7 @@ pub(super) async fn run(
         input.stream_id.as_ref(),
     );
     let stream = streams.resolve(request, target)?;
-    streams.settled(&stream).await?;
+    streams.wait_out(&stream, &[StreamStatus::Creating, StreamStatus::Updating]).await?;
     let enforces = input.enforce_consumer_deletion.unwrap_or(false);
     let uid = stream.uid;
     streams

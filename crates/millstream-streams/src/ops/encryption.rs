@@ -63,6 +63,11 @@ pub(super) async fn stop(
         .propose(|registry| {
             let stream = registry.by_uid(uid).ok_or_else(|| streams.gone(&stream))?;
             stream.require_active()?;
+            let max = limits::STOP_ENCRYPTION_PER_DAY;
+            if streams.enforces_quotas() && within_a_day(&stream.encryption_stops, at) >= max {
+                let (operation, stream) = ("StopStreamEncryption", stream.named());
+                return Err(Refusal::DailyLimit { operation, max, stream });
+            }
             let is_change = stream.encryption.is_some();
             let change = StreamChange::Encryption { encryption: None, at };
             let command = Command::UpdateStream { stream: uid, change, updating: true };

@@ -30,6 +30,9 @@ pub(super) async fn run(
     let stream = streams.servable(stream).await?;
     let missing = || Refusal::ShardMissing { shard: id, stream: stream.named() };
     let shard = stream.shard(id).ok_or_else(missing)?;
+    if streams.enforces_quotas() && !streams.throttle.admits_iterator(shard.log()) {
+        return Err(Refusal::RateExceeded { shard: id, stream: stream.named() });
+    }
     let now = streams.clock.now();
     let kind = convert::start_type(input.shard_iterator_type);
     let number = input.starting_sequence_number.as_deref();

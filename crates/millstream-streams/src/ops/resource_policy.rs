@@ -10,7 +10,7 @@ use millstream_auth::{Policy, PolicyKind};
 
 use crate::refusal::Refusal;
 use crate::resolve::{Request, RequestTags};
-use crate::state::{Command, Stream, StreamChange, TagTarget};
+use crate::state::{Command, Stream, StreamChange, StreamStatus, TagTarget};
 use crate::streams::Streams;
 
 pub(super) async fn put(
@@ -63,6 +63,7 @@ async fn set(
     target: TagTarget,
     policy: Option<String>,
 ) -> Result<(), Refusal> {
+    streams.wait_out(stream, &[StreamStatus::Creating]).await?;
     let uid = stream.uid;
     streams
         .propose(|registry| {

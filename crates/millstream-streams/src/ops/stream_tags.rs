@@ -11,7 +11,7 @@ use millstream_core::limits;
 use super::convert;
 use crate::refusal::{Named, Refusal};
 use crate::resolve::{Request, RequestTags};
-use crate::state::{Command, Stream, StreamChange, StreamUid, TagTarget};
+use crate::state::{Command, Stream, StreamChange, StreamStatus, StreamUid, TagTarget};
 use crate::streams::Streams;
 
 /// Tags in one answer unless the caller says otherwise.
@@ -79,6 +79,7 @@ pub(super) async fn set(
     target: TagTarget,
     set: BTreeMap<String, String>,
 ) -> Result<(), Refusal> {
+    streams.wait_out(stream, &[StreamStatus::Creating]).await?;
     let uid = stream.uid;
     streams
         .propose(|registry| {
@@ -101,6 +102,7 @@ pub(super) async fn unset(
     target: TagTarget,
     keys: Vec<String>,
 ) -> Result<(), Refusal> {
+    streams.wait_out(stream, &[StreamStatus::Creating]).await?;
     let uid = stream.uid;
     streams
         .propose(|registry| {

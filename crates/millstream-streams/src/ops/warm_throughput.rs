@@ -1,4 +1,5 @@
-//! `UpdateStreamWarmThroughput`: an on-demand stream scaled ahead of its load.
+//! `UpdateStreamWarmThroughput`: an on-demand stream scaled ahead of its load, UPDATING meanwhile
+//! even where it has shards enough (documented: API_UpdateStreamWarmThroughput).
 
 use millstream_api::kinesis::{UpdateStreamWarmThroughputInput, UpdateStreamWarmThroughputOutput};
 
@@ -38,11 +39,15 @@ pub(super) async fn run(
     streams
         .propose(|registry| {
             let stream = registry.by_uid(uid).ok_or_else(|| streams.gone(&stream))?;
-            let is_short = stream.open_shard_count() < warm as usize;
+            let command = if stream.open_shard_count() < warm as usize {
+                let plan = Plan::Uniform { count: warm };
+                Command::BeginReshard { stream: uid, plan, scaling: None }
+            } else {
+                let change = StreamChange::WarmThroughput(warm);
+                Command::UpdateStream { stream: uid, change, updating: true }
+            };
             let is_free = stream.require_active().is_ok();
-            let plan = Plan::Uniform { count: warm };
-            let command = Command::BeginReshard { stream: uid, plan, scaling: None };
-            Ok(((is_short && is_free).then_some(command), ()))
+            Ok((is_free.then_some(command), ()))
         })
         .await?;
     streams.drive(uid);

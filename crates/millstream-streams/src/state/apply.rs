@@ -122,6 +122,7 @@ fn create_stream(registry: &mut Registry, new: NewStream) {
         reshard: None,
         scalings: Vec::new(),
         encryption_starts: Vec::new(),
+        encryption_stops: Vec::new(),
         mode_switches: Vec::new(),
     };
     stream.index_open_shards();
@@ -199,9 +200,11 @@ fn update(stream: &mut Stream, change: StreamChange) {
             remember(&mut stream.mode_switches, at);
         }
         StreamChange::Encryption { encryption, at } => {
-            if encryption.is_some() {
-                remember(&mut stream.encryption_starts, at);
-            }
+            let calls = match encryption {
+                Some(_) => &mut stream.encryption_starts,
+                None => &mut stream.encryption_stops,
+            };
+            remember(calls, at);
             stream.encryption = encryption;
         }
         StreamChange::Tags { target, set, remove } => {

@@ -76,6 +76,9 @@ pub(crate) struct Stream {
     pub(crate) scalings: Vec<Timestamp>,
     /// When StartStreamEncryption was called, within the last day.
     pub(crate) encryption_starts: Vec<Timestamp>,
+    /// When StopStreamEncryption was called, within the last day.
+    #[serde(default)]
+    pub(crate) encryption_stops: Vec<Timestamp>,
     /// When the mode was switched, within the last day.
     pub(crate) mode_switches: Vec<Timestamp>,
 }

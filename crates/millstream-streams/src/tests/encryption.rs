@@ -151,3 +151,27 @@ async fn with_quotas_encryption_starts_25_times_a_day() {
     world.pass(Duration::from_secs(24 * 3_600)).await;
     start(&world, KEY).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn with_quotas_encryption_stops_25_times_a_day() {
+    let world = World::with_quotas().await;
+    world.create("orders", 1).await;
+    let hour = Duration::from_secs(3_600);
+    // Starts are older than the stops by an hour, so that they are free again before them.
+    start(&world, KEY).await.unwrap();
+    world.pass(hour).await;
+    for _ in 0..24 {
+        stop(&world).await.unwrap();
+        world.settle().await;
+        start(&world, KEY).await.unwrap();
+        world.settle().await;
+    }
+    stop(&world).await.unwrap();
+    world.pass(hour * 23).await;
+    start(&world, KEY).await.unwrap();
+    world.settle().await;
+    let error = stop(&world).await.unwrap_err();
+    assert!(matches!(error, StopStreamEncryptionError::LimitExceeded(_)), "{error}");
+    world.pass(hour).await;
+    stop(&world).await.unwrap();
+}

@@ -131,6 +131,83 @@ async fn with_quotas_only_an_active_stream_is_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_are_held_to_their_documented_rates() {
+    let world = World::with_quotas().await;
+    world.create("orders", 1).await;
+    let text = "Rate exceeded for stream orders under account 123456789012.";
+    for _ in 0..20 {
+        world.summary("orders").await;
+    }
+    refused(world.try_summary("orders").await, "LimitExceededException", text);
+    let list = async || {
+        let input = ListStreamsInput::default();
+        world.streams.list_streams(&world.call("ListStreams"), input).await
+    };
+    for _ in 0..5 {
+        list().await.unwrap();
+    }
+    let text = "Rate exceeded for kinesis:ListStreams under account 123456789012.";
+    refused(list().await, "LimitExceededException", text);
+    let latest = async || {
+        let input = GetShardIteratorInput {
+            stream_name: Some("orders".into()),
+            shard_id: SHARD.into(),
+            shard_iterator_type: ShardIteratorType::Latest,
+            ..Default::default()
+        };
+        world.iterator_from(input).await
+    };
+    for _ in 0..5 {
+        latest().await.unwrap();
+    }
+    refused(latest().await, "ProvisionedThroughputExceededException", TEXT);
+    world.pass(Duration::from_secs(1)).await;
+    world.summary("orders").await;
+    list().await.unwrap();
+    latest().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_quotas_five_streams_are_made_at_once() {
+    let mut settings = settings();
+    settings.limits = millstream_core::limits::LimitsMode::Aws;
+    settings.creating = Duration::from_secs(60);
+    let world = World::with(settings).await;
+    let create = async |number: usize| {
+        let stream_name = format!("orders-{number}");
+        let input = CreateStreamInput { stream_name, ..Default::default() };
+        world.streams.create_stream(&world.call("CreateStream"), input).await
+    };
+    for number in 0..5 {
+        create(number).await.unwrap();
+        world.pass(Duration::from_secs(1)).await;
+    }
+    let text = "streams being created: the account has 5, which is the limit.";
+    refused(create(5).await, "LimitExceededException", text);
+    world.pass(Duration::from_secs(60)).await;
+    create(5).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_quotas_a_stream_in_the_making_is_not_tagged() {
+    let world = World::with_quotas().await;
+    let input = CreateStreamInput { stream_name: "orders".into(), ..Default::default() };
+    world.streams.create_stream(&world.call("CreateStream"), input).await.unwrap();
+    let tag = async || {
+        let input = AddTagsToStreamInput {
+            stream_name: Some("orders".into()),
+            tags: [("team".to_owned(), "blue".to_owned())].into(),
+            ..Default::default()
+        };
+        world.streams.add_tags_to_stream(&world.call("AddTagsToStream"), input).await
+    };
+    let text = "Stream orders under account 123456789012 not ACTIVE, instead in state CREATING";
+    refused(tag().await, "ResourceInUseException", text);
+    world.settle().await;
+    tag().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_quotas_shards_are_scaled_ten_times_a_day() {
     let world = World::with_quotas().await;
     world.create("orders", 1).await;

@@ -362,6 +362,7 @@ async fn warm_throughput_scales_an_on_demand_stream_ahead_of_its_load() {
     assert_eq!(summary.open_shard_count, 10);
     assert_eq!(summary.warm_throughput.unwrap().current_mibps, Some(10));
     warm(3).await.unwrap();
+    assert_eq!(world.summary("orders").await.stream_status, StreamStatus::Updating);
     world.settle().await;
     assert_eq!(world.summary("orders").await.open_shard_count, 10, "never taken away");
 }
