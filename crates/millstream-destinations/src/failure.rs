@@ -10,6 +10,9 @@ pub struct Failure {
     pub message: String,
     /// Whether another attempt may succeed.
     pub is_retryable: bool,
+    /// What the destination calls the document, where the failure is one document's: what
+    /// [`Destination::details`](crate::Destination::details) says of it.
+    pub details: Vec<(&'static str, String)>,
 }
 
 /// What became of an attempt: the documents that were not taken, by their place in the delivery.
@@ -20,7 +23,7 @@ impl Failure {
     /// A failure after which another attempt may succeed.
     pub fn retryable(code: impl Into<String>, message: impl Into<String>) -> Self {
         let (code, message) = (code.into(), message.into());
-        Self { code, message, is_retryable: true }
+        Self { code, message, is_retryable: true, details: Vec::new() }
     }
 
     /// A failure that will be the same each time.

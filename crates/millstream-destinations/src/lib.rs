@@ -88,9 +88,9 @@ pub trait Destination: Send + Sync + fmt::Debug {
         Limits::NONE
     }
 
-    /// What the error output says of a document beside the common fields: what the document is
-    /// called at this destination.
-    fn details(&self, document: &Document) -> Vec<(&'static str, serde_json::Value)> {
+    /// What a document is called at this destination, for the error output: also where a delivery
+    /// failed as a whole, and no failure is about the one document.
+    fn details(&self, document: &Document) -> Vec<(&'static str, String)> {
         let _ = document;
         Vec::new()
     }

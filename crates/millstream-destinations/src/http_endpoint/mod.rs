@@ -20,7 +20,7 @@ use millstream_auth::Secret;
 use millstream_core::Clock;
 
 use crate::outbound::{Bounds, Outbound, OutboundError, TlsFault, Url};
-use crate::{ConfigError, Delivery, Destination, Document, Failure, Limits, Outcome};
+use crate::{ConfigError, Delivery, Destination, Failure, Limits, Outcome};
 
 /// How long an endpoint may take to answer (documented).
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(180);
@@ -99,13 +99,6 @@ impl Destination for HttpEndpoint {
             documents: RECORDS_MAX,
             bytes: request::data_bytes_max(BODY_BYTES_MAX, RECORDS_MAX),
         }
-    }
-
-    fn details(&self, document: &Document) -> Vec<(&'static str, serde_json::Value)> {
-        vec![
-            ("subsequenceNumber", document.id.index.into()),
-            ("dataId", document.id.to_string().into()),
-        ]
     }
 
     fn attempt<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::index::{self, Rotation};
 use crate::Document;
@@ -76,13 +75,13 @@ impl Layout {
     }
 
     /// What the error output calls a document (documented).
-    pub(super) fn details(&self, document: &Document) -> Vec<(&'static str, Value)> {
-        let id = Value::from(self.id_of(document).unwrap_or_default());
-        let index = Value::from(self.index_of(document));
+    pub(super) fn details(&self, document: &Document) -> Vec<(&'static str, String)> {
+        let id = self.id_of(document).unwrap_or_default();
+        let index = self.index_of(document);
         if self.is_serverless {
             return vec![("osDocumentId", id), ("osIndexName", index)];
         }
-        let type_name = Value::from(self.type_name.clone().unwrap_or_default());
+        let type_name = self.type_name.clone().unwrap_or_default();
         vec![("esDocumentId", id), ("esIndexName", index), ("esTypeName", type_name)]
     }
 }

@@ -148,6 +148,9 @@ impl Search {
             }
             first = end;
         }
+        for (place, failure) in &mut refused {
+            failure.details = self.layout.details(&delivery.documents[*place]);
+        }
         Ok(refused)
     }
 
@@ -202,7 +205,7 @@ fn authenticate(
 }
 
 impl Destination for Search {
-    fn details(&self, document: &Document) -> Vec<(&'static str, serde_json::Value)> {
+    fn details(&self, document: &Document) -> Vec<(&'static str, String)> {
         self.layout.details(document)
     }
 

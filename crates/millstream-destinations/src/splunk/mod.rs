@@ -28,7 +28,7 @@ use millstream_auth::Secret;
 use millstream_core::Rand;
 
 use crate::outbound::{Answer, Bounds, Outbound, OutboundError, TlsFault, Url};
-use crate::{ConfigError, Delivery, Destination, Document, Failure, Outcome};
+use crate::{ConfigError, Delivery, Destination, Failure, Outcome};
 use cookies::Cookies;
 
 const CHANNEL: HeaderName = HeaderName::from_static("x-splunk-request-channel");
@@ -156,10 +156,6 @@ impl Splunk {
 }
 
 impl Destination for Splunk {
-    fn details(&self, document: &Document) -> Vec<(&'static str, serde_json::Value)> {
-        vec![("EventId", document.id.to_string().into())]
-    }
-
     fn attempt<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(self.deliver(delivery))
     }
