@@ -47,16 +47,16 @@ impl<'a> Start<'a> {
         at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
-        let missing = || Refusal::SequenceNumberMissing(kind.as_str().to_owned());
+        let unfit = |given| Refusal::SequenceNumberUnfit { kind: kind.as_str(), given };
         match (kind, number) {
             (StartType::AtSequenceNumber, number) => {
-                number.map(Self::AtSequenceNumber).ok_or_else(missing)
+                number.map(Self::AtSequenceNumber).ok_or_else(|| unfit("no"))
             }
             (StartType::AfterSequenceNumber, number) => {
-                number.map(Self::AfterSequenceNumber).ok_or_else(missing)
+                number.map(Self::AfterSequenceNumber).ok_or_else(|| unfit("no"))
             }
             (StartType::TrimHorizon | StartType::Latest | StartType::AtTimestamp, Some(_)) => {
-                Err(Refusal::SequenceNumberUnwanted(kind.as_str().to_owned()))
+                Err(unfit("also a"))
             }
             (StartType::TrimHorizon, None) => Ok(Self::TrimHorizon),
             (StartType::Latest, None) => Ok(Self::Latest),

@@ -118,11 +118,9 @@ pub(crate) enum Refusal {
     NoTokenAndNoStream,
     #[error("NextToken and {0} cannot be provided together.")] // (recorded for StreamName)
     TokenAndArgument(&'static str),
-    #[error("{MUST_SPECIFY} Request specified {0} and no StartingSequenceNumber.")] // (recorded)
-    SequenceNumberMissing(String),
-    #[error("{MUST_SPECIFY} Request specified {0} and also a StartingSequenceNumber.")]
     // (recorded)
-    SequenceNumberUnwanted(String),
+    #[error("{MUST_SPECIFY} Request specified {kind} and {given} StartingSequenceNumber.")]
+    SequenceNumberUnfit { kind: &'static str, given: &'static str },
     #[error("{what} must be provided with ShardFilter type {filter}.")]
     ShardFilterLacks { what: &'static str, filter: &'static str },
     // (recorded)
@@ -169,10 +167,8 @@ pub(crate) enum Refusal {
     RecordTooLarge { bytes: usize, max_kib: u32, stream: Named },
     #[error("Records of {bytes} bytes exceed the maximum of {max} bytes of one request.")]
     RequestTooLarge { bytes: usize, max: usize },
-    #[error("Rate exceeded for {0}.")] // (recorded)
-    StreamRateExceeded(Named),
-    #[error("Rate exceeded for {action} under account {account}.")]
-    CallRateExceeded { action: &'static str, account: AccountId },
+    #[error("Rate exceeded for {what} under account {account}.")] // (recorded, of streams)
+    CallRateExceeded { what: String, account: AccountId },
     #[error("Rate exceeded for shard {shard} in {stream}.")] // (recorded)
     RateExceeded { shard: ShardId, stream: Named },
 
@@ -298,8 +294,7 @@ impl Refusal {
             | Self::InvalidNextToken
             | Self::NoTokenAndNoStream
             | Self::TokenAndArgument(_)
-            | Self::SequenceNumberMissing(_)
-            | Self::SequenceNumberUnwanted(_)
+            | Self::SequenceNumberUnfit { .. }
             | Self::TimestampMissing
             | Self::ShardFilterLacks { .. }
             | Self::TimestampInTheFuture { .. }
@@ -333,7 +328,6 @@ impl Refusal {
             Self::ShardLimit { .. }
             | Self::TooManyShards { .. }
             | Self::DailyLimit { .. }
-            | Self::StreamRateExceeded(_)
             | Self::CallRateExceeded { .. }
             | Self::AccountLimit { .. }
             | Self::TooManyConsumers { .. } => Kind::LimitExceeded,

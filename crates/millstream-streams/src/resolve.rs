@@ -295,10 +295,9 @@ impl Streams {
         if !self.enforces_quotas() || self.rates.admits(action, account, uid) {
             return Ok(());
         }
-        Err(match stream {
-            Some(stream) => Refusal::StreamRateExceeded(stream.named()),
-            None => Refusal::CallRateExceeded { action, account: account.clone() },
-        })
+        let what = stream.map_or(action.to_owned(), |stream| format!("stream {}", stream.name));
+        let account = stream.map_or(account, |stream| &stream.account).clone();
+        Err(Refusal::CallRateExceeded { what, account })
     }
 
     fn judge(
