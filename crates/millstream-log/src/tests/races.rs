@@ -1,10 +1,10 @@
 //! What happens between two steps of a thread, by stopping it there.
 //!
 //! Owns a storage whose calls can be made to stand still until they are told to go on. The engine
-//! runs on its threads; every wait is for an event and none for a time.
+//! runs on its threads; every wait is for an event, and a time only ends a test that failed.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use millstream_core::SeededRand;
@@ -12,6 +12,9 @@ use millstream_core::SeededRand;
 use super::{ALL, World, append, payload, read_all, run, small};
 use crate::storage::{FileKind, SimStorage, Storage, StorageFile, StorageLock};
 use crate::{Driver, EmbeddedLog, Log, LogId, Position, ReadError, Settings};
+
+/// How long a call may take to come, on the slowest of machines.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A kind of call on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +60,7 @@ impl Gates {
         state.reached.push(stop.prefix);
         self.changed.notify_all();
         while !state.opened.contains(&stop.prefix) {
-            state = self.changed.wait(state).unwrap();
+            state = self.wait(state);
         }
         if stop.fails { Err(io::Error::other("told to fail")) } else { Ok(()) }
     }
@@ -66,8 +69,15 @@ impl Gates {
     fn wait_for(&self, prefix: &'static str) {
         let mut state = self.state.lock().unwrap();
         while !state.reached.contains(&prefix) {
-            state = self.changed.wait(state).unwrap();
+            state = self.wait(state);
         }
+    }
+
+    /// Waits for a change; a test that would wait for ever fails instead.
+    fn wait<'a>(&self, state: MutexGuard<'a, GateState>) -> MutexGuard<'a, GateState> {
+        let (state, timeout) = self.changed.wait_timeout(state, PATIENCE).unwrap();
+        assert!(!timeout.timed_out(), "no call came to where it was to stand still");
+        state
     }
 
     fn open(&self, prefix: &'static str) {
@@ -235,7 +245,7 @@ fn a_log_made_while_the_engine_stops_lets_its_followers_go() {
         // It was durable before the stop was known to the lane.
         created.await.unwrap();
         let mut tail = log.tail(LogId(1)).unwrap();
-        let told = tokio::time::timeout(Duration::from_secs(10), tail.changed()).await;
+        let told = tokio::time::timeout(PATIENCE, tail.changed()).await;
         assert!(told.expect("nobody waits for ever").is_err());
     });
 }
