@@ -22,12 +22,13 @@ const LEVEL: u32 = 6;
 #[derive(Debug)]
 pub(crate) struct Compressor {
     codec: Codec,
-    snappy: snap::raw::Encoder,
+    /// Boxed: it has tables inside.
+    snappy: Box<snap::raw::Encoder>,
 }
 
 impl Compressor {
     pub(crate) fn new(codec: Codec) -> Self {
-        Self { codec, snappy: snap::raw::Encoder::new() }
+        Self { codec, snappy: Box::new(snap::raw::Encoder::new()) }
     }
 
     pub(crate) fn codec(&self) -> Codec {

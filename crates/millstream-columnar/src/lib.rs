@@ -14,8 +14,10 @@ mod dictionary;
 mod error;
 mod json;
 mod options;
+mod orc;
 mod parquet;
 mod schema;
+mod varint;
 mod writer;
 
 pub use error::{ConversionError, SchemaError};

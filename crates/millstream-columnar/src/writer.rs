@@ -6,6 +6,7 @@ use crate::batch::Batch;
 use crate::error::{ConversionError, SchemaError};
 use crate::json::Reader;
 use crate::options::{FileFormat, JsonReader};
+use crate::orc::OrcFile;
 use crate::parquet::ParquetFile;
 use crate::schema::Schema;
 
@@ -29,6 +30,7 @@ pub struct Writer {
 #[derive(Debug)]
 enum File {
     Parquet(Box<ParquetFile>),
+    Orc(Box<OrcFile>),
 }
 
 impl Writer {
@@ -45,10 +47,7 @@ impl Writer {
             FileFormat::Parquet(options) => {
                 File::Parquet(Box::new(ParquetFile::new(schema, options)))
             }
-            FileFormat::Orc(_) => {
-                let (column, kind) = ("of any table".to_owned(), "ORC".to_owned());
-                return Err(SchemaError::Unsupported { column, kind });
-            }
+            FileFormat::Orc(options) => File::Orc(Box::new(OrcFile::new(schema, options)?)),
         };
         let reader = Reader::new(schema, reader)?;
         Ok(Self { reader, batch: Batch::new(schema), rows: 0, file })
@@ -79,6 +78,7 @@ impl Writer {
     pub fn memory_bytes(&self) -> usize {
         let file = match &self.file {
             File::Parquet(file) => file.memory_bytes(),
+            File::Orc(file) => file.memory_bytes(),
         };
         file + self.batch.memory_bytes()
     }
@@ -88,6 +88,7 @@ impl Writer {
     pub fn take(&mut self) -> Vec<Bytes> {
         match &mut self.file {
             File::Parquet(file) => file.take(),
+            File::Orc(file) => file.take(),
         }
     }
 
@@ -97,12 +98,14 @@ impl Writer {
         self.flush();
         match self.file {
             File::Parquet(file) => file.finish(),
+            File::Orc(file) => file.finish(),
         }
     }
 
     fn flush(&mut self) {
         match &mut self.file {
             File::Parquet(file) => file.append(&self.batch),
+            File::Orc(file) => file.append(&self.batch),
         }
         self.batch.clear();
     }

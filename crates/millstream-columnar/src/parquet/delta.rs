@@ -2,7 +2,7 @@
 //!
 //! Source: Encodings.md of Apache Parquet, "Delta Encoding".
 
-use super::thrift::{varint, zigzag};
+use crate::varint::{varint, zigzag};
 
 /// Deltas in a block, which have one smallest delta.
 const BLOCK: usize = 128;

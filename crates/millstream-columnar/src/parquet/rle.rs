@@ -2,7 +2,7 @@
 //!
 //! Source: Encodings.md of Apache Parquet, "Run Length Encoding / Bit-Packing Hybrid".
 
-use super::thrift::varint;
+use crate::varint::varint;
 
 /// Bits that `value` needs.
 pub(super) fn width(value: u32) -> u32 {

@@ -2,6 +2,8 @@
 //!
 //! Source: thrift-compact-protocol.md of Apache Thrift, parquet.thrift of Apache Parquet.
 
+use crate::varint::{varint, zigzag};
+
 /// Codes of types.
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
@@ -126,24 +128,6 @@ impl Struct {
 fn binary(out: &mut Vec<u8>, value: &[u8]) {
     varint(out, value.len() as u64);
     out.extend_from_slice(value);
-}
-
-/// Signs into the lowest bit, so that small negative numbers stay short.
-pub(crate) fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63).cast_unsigned()
-}
-
-/// Seven bits a byte, lowest first.
-pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let [low, ..] = value.to_le_bytes();
-        value >>= 7;
-        if value == 0 {
-            out.push(low & 0x7F);
-            return;
-        }
-        out.push(low | 0x80);
-    }
 }
 
 #[cfg(test)]
