@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use crate::ConfigError;
 use crate::outbound::Outbound;
+use remote::Remote;
 
 /// The version that is whichever is newest.
 pub const LATEST: &str = "LATEST";
@@ -78,7 +79,7 @@ pub struct Catalog(Arc<Place>);
 
 enum Place {
     Directory(PathBuf),
-    Remote(remote::Remote),
+    Remote(Box<Remote>),
 }
 
 impl fmt::Debug for Catalog {
@@ -103,7 +104,7 @@ impl Catalog {
         outbound: Outbound,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        Ok(Self(Arc::new(Place::Remote(remote::Remote::new(settings, outbound, clock)?))))
+        Ok(Self(Arc::new(Place::Remote(Box::new(Remote::new(settings, outbound, clock)?)))))
     }
 
     /// The columns of a version of a table.

@@ -1,6 +1,7 @@
 //! The request: its headers and its body.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -79,7 +80,7 @@ fn push_ascii_json(out: &mut String, text: &str) {
             out.push(character);
         } else {
             for unit in character.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                write!(out, "\\u{unit:04x}").expect("a string takes what is written");
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{SourceRecord, Verdict};
@@ -17,7 +18,7 @@ const EXCERPT_CHARS_MAX: usize = 512;
 /// Whether the function ran and ended well.
 pub(super) fn check(answer: &Answer) -> Result<(), Failure> {
     if answer.status == StatusCode::OK {
-        if answer.headers.contains_key("x-amz-function-error") {
+        if answer.headers.contains_key("x-amz-function-error") || tells_an_error(answer) {
             let excerpt = answer.excerpt(EXCERPT_CHARS_MAX);
             return Err(Failure::retryable(
                 "Lambda.FunctionError",
@@ -30,6 +31,19 @@ pub(super) fn check(answer: &Answer) -> Result<(), Failure> {
         return Ok(());
     }
     Err(refused(answer))
+}
+
+/// Whether an answer is what runtimes say for a function that threw: some, behind a plain URL,
+/// leave out the header.
+fn tells_an_error(answer: &Answer) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Told {
+        error_message: Option<IgnoredAny>,
+        records: Option<IgnoredAny>,
+    }
+    let told = serde_json::from_slice::<Told>(&answer.body);
+    told.is_ok_and(|told| told.error_message.is_some() && told.records.is_none())
 }
 
 /// What a Lambda API's errors mean (documented: each code and its sentence).
@@ -291,6 +305,9 @@ mod tests {
         error.headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
         let failure = check(&error).unwrap_err();
         assert_eq!((failure.code.as_str(), failure.is_retryable), ("Lambda.FunctionError", true));
+        let unsaid = answer(200, r#"{"errorMessage":"boom","errorType":"Error"}"#);
+        assert_eq!(check(&unsaid).unwrap_err().code, "Lambda.FunctionError");
+        assert!(check(&answer(200, r#"{"errorMessage":"","records":[]}"#)).is_ok());
         assert!(check(&answer(200, "{}")).is_ok());
         let rows = [
             (404, "ResourceNotFoundException", "Lambda.ResourceNotFound"),

@@ -24,6 +24,7 @@ struct Event<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names)] // The names of the wire.
 struct Record<'a> {
     record_id: &'a str,
     approximate_arrival_timestamp: u64,

@@ -7,7 +7,7 @@
 //! Objects come as chunks from an iterator, which is pulled on a thread that may block: it can
 //! read files. Memory held is two parts of a multipart upload at most.
 
-mod local;
+mod directory;
 mod s3;
 mod xml;
 
@@ -23,6 +23,9 @@ use crate::outbound::Outbound;
 use crate::{ConfigError, Failure};
 
 pub use s3::S3Settings;
+
+use directory::{Directory, Wanted};
+use s3::S3;
 
 /// The bytes of an object, in order. An error ends the put, which then fails.
 pub type Chunks = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
@@ -68,14 +71,14 @@ pub struct Page {
 pub struct Buckets(Arc<Place>);
 
 enum Place {
-    Directory(PathBuf),
-    S3(s3::S3),
+    Directory(Arc<Directory>),
+    S3(Arc<S3>),
 }
 
 impl fmt::Debug for Buckets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Place::Directory(root) => write!(f, "Buckets({})", root.display()),
+            Place::Directory(all) => write!(f, "Buckets({})", all.root().display()),
             Place::S3(s3) => write!(f, "Buckets({s3:?})"),
         }
     }
@@ -84,7 +87,7 @@ impl fmt::Debug for Buckets {
 impl Buckets {
     /// Buckets that are folders of `root`, made when they are first put into.
     pub fn directory(root: PathBuf) -> Self {
-        Self(Arc::new(Place::Directory(root)))
+        Self(Arc::new(Place::Directory(Arc::new(Directory::new(root)))))
     }
 
     /// Buckets of an S3-compatible service.
@@ -93,7 +96,7 @@ impl Buckets {
         outbound: Outbound,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        Ok(Self(Arc::new(Place::S3(s3::S3::new(settings, outbound, clock)?))))
+        Ok(Self(Arc::new(Place::S3(Arc::new(S3::new(settings, outbound, clock)?)))))
     }
 
     /// The bucket `name`; whether it exists shows when it is used.
@@ -141,7 +144,7 @@ impl Bucket {
         options: &PutOptions,
     ) -> Result<(), Failure> {
         match &*self.place {
-            Place::Directory(root) => local::put(root, &self.name, key, chunks).await,
+            Place::Directory(all) => all.put(&self.name, key, chunks).await,
             Place::S3(s3) => s3.put(&self.name, key, chunks, options).await,
         }
     }
@@ -149,7 +152,7 @@ impl Bucket {
     /// The object's bytes from `offset` on, at most `bytes_max` of them; none behind its end.
     pub async fn read(&self, key: &str, offset: u64, bytes_max: usize) -> Result<Bytes, Failure> {
         match &*self.place {
-            Place::Directory(root) => local::read(root, &self.name, key, offset, bytes_max).await,
+            Place::Directory(all) => all.read(&self.name, key, offset, bytes_max).await,
             Place::S3(s3) => s3.read(&self.name, key, offset, bytes_max).await,
         }
     }
@@ -164,7 +167,10 @@ impl Bucket {
     ) -> Result<Page, Failure> {
         let count_max = count_max.clamp(1, 1_000);
         match &*self.place {
-            Place::Directory(root) => local::list(root, &self.name, prefix, after, count_max).await,
+            Place::Directory(all) => {
+                let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+                all.list(&self.name, Wanted { prefix, after, count_max }).await
+            }
             Place::S3(s3) => s3.list(&self.name, prefix, after, count_max).await,
         }
     }

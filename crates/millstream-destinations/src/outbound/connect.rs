@@ -158,11 +158,10 @@ pub(super) enum Stream {
 impl Connection for Stream {
     fn connected(&self) -> Connected {
         match self {
-            Self::Plain(_) => Connected::new(),
             Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 Connected::new().negotiated_h2()
             }
-            Self::Tls(_) => Connected::new(),
+            Self::Plain(_) | Self::Tls(_) => Connected::new(),
         }
     }
 }

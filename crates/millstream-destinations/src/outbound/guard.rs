@@ -132,13 +132,12 @@ fn kind_of_v4(address: Ipv4Addr) -> Kind {
         [127, ..] => Kind::Loopback,
         [10, ..] | [192, 168, ..] | [172, 16..=31, ..] | [100, 64..=127, ..] => Kind::Private,
         // This network; IETF protocols; documentation; 6to4 relays; benchmarks; multicast and up.
-        [0, ..]
+        [0 | 224..=255, ..]
         | [192, 0, 0 | 2, _]
         | [192, 88, 99, _]
         | [198, 18 | 19, ..]
         | [198, 51, 100, _]
-        | [203, 0, 113, _]
-        | [224..=255, ..] => Kind::Reserved,
+        | [203, 0, 113, _] => Kind::Reserved,
         _ => Kind::Public,
     }
 }

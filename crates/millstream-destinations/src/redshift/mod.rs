@@ -22,7 +22,7 @@ mod postgres;
 mod rows;
 mod rules;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,11 +215,12 @@ fn copy_statement(
     let mut statement = format!("COPY {}", quoted_path(table));
     if !columns.is_empty() {
         let names: Vec<String> = columns.iter().map(|name| identifiers::quoted(name)).collect();
-        statement.push_str(&format!(" ({})", names.join(", ")));
+        write!(statement, " ({})", names.join(", ")).expect("a string takes what is written");
     }
     let source = options::quoted(source);
     let credentials = options::quoted(&format!("aws_iam_role={role_arn}"));
-    statement.push_str(&format!(" FROM {source} CREDENTIALS {credentials} MANIFEST"));
+    write!(statement, " FROM {source} CREDENTIALS {credentials} MANIFEST")
+        .expect("a string takes what is written");
     // Some say it themselves, and twice is an error.
     let rest = options.without("MANIFEST").to_string();
     if !rest.is_empty() {

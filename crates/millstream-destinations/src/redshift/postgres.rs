@@ -83,18 +83,18 @@ async fn find_columns(
     table: &[String],
     names: &[String],
 ) -> Result<Vec<Column>, Failure> {
-    let question = "SELECT attname::text, atttypid FROM pg_attribute \
+    let question = "SELECT attname::text, atttypid, attidentity <> '' FROM pg_attribute \
                     WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped \
                     AND attgenerated = '' ORDER BY attnum";
     let found = session.client.query(question, &[&quoted_path(table)]).await;
-    let all: Vec<Column> = found
-        .map_err(|error| failure(&error))?
-        .iter()
-        .map(|row| Column { name: row.get(0), is_text: is_text(row.get(1)) })
-        .collect();
+    let found = found.map_err(|error| failure(&error))?;
+    let column =
+        |row: &tokio_postgres::Row| Column { name: row.get(0), is_text: is_text(row.get(1)) };
     if names.is_empty() {
-        return Ok(all);
+        // The database numbers rows itself, unless a column list says otherwise.
+        return Ok(found.iter().filter(|row| !row.get::<_, bool>(2)).map(column).collect());
     }
+    let all: Vec<Column> = found.iter().map(column).collect();
     let find = |name: &String| {
         let column = all.iter().find(|column| column.name == *name).cloned();
         column.ok_or_else(|| {

@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
             let Token::Word(found) = token else { return false };
             words.iter().any(|word| found.eq_ignore_ascii_case(word))
         };
-        let found = self.tokens.peek().filter(is_one).is_some();
+        let found = self.tokens.peek().as_ref().is_some_and(is_one);
         if found {
             self.tokens.next();
         }

@@ -1,6 +1,7 @@
 //! The wait for the indexer's acknowledgement.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -74,7 +75,8 @@ fn timed_out(last_trouble: Option<&Failure>) -> Failure {
                        data was indexed successfully in Splunk."
         .to_owned();
     if let Some(trouble) = last_trouble {
-        message.push_str(&format!(" (the last question failed: {trouble})"));
+        write!(message, " (the last question failed: {trouble})")
+            .expect("a string takes what is written");
     }
     Failure::retryable("Splunk.AckTimeout", message)
 }

@@ -102,7 +102,7 @@ impl S3 {
     }
 
     pub(super) async fn put(
-        &self,
+        self: &Arc<Self>,
         bucket: &str,
         key: &str,
         chunks: Chunks,
@@ -160,11 +160,12 @@ impl S3 {
         after: Option<&str>,
         count_max: usize,
     ) -> Result<Page, Failure> {
-        let mut query = format!("?list-type=2&max-keys={count_max}");
-        query.push_str(&format!("&prefix={}", percent_encoded(prefix, b"")));
-        if let Some(after) = after {
-            query.push_str(&format!("&start-after={}", percent_encoded(after, b"")));
-        }
+        let after = after.map(|after| format!("&start-after={}", percent_encoded(after, b"")));
+        let query = format!(
+            "?list-type=2&max-keys={count_max}&prefix={}{}",
+            percent_encoded(prefix, b""),
+            after.unwrap_or_default()
+        );
         let answer = self.ask(Ask::new(Method::GET, bucket, "", &query), ANSWER_BYTES_MAX).await?;
         answered(&answer, &[StatusCode::OK])?;
         let xml = String::from_utf8_lossy(&answer.body);

@@ -1,5 +1,8 @@
 //! Multipart uploads.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
@@ -7,19 +10,35 @@ use super::parts::{Part, Parts};
 use super::{ANSWER_BYTES_MAX, Ask, S3, answered, error, percent_encoded, xml};
 use crate::Failure;
 
-/// An upload under way.
-#[derive(Debug)]
-struct Upload<'a> {
-    bucket: &'a str,
-    key: &'a str,
+/// An upload under way. One that goes before it is completed is aborted: also when whoever put
+/// the object lost patience, and the put just stops.
+struct Upload {
+    s3: Arc<S3>,
+    bucket: String,
+    key: String,
     /// Encoded for a query.
     id: String,
+    is_complete: bool,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.is_complete {
+            return;
+        }
+        let (bucket, key) = (std::mem::take(&mut self.bucket), std::mem::take(&mut self.key));
+        let (s3, id) = (Arc::clone(&self.s3), std::mem::take(&mut self.id));
+        // Without a runtime the process is ending, and the bucket's own rule has to do.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { s3.abort(&bucket, &key, &id).await });
+        }
+    }
 }
 
 impl S3 {
     /// Puts an object of more than one part. While one part travels the next is gathered.
     pub(super) async fn put_in_parts(
-        &self,
+        self: &Arc<Self>,
         bucket: &str,
         key: &str,
         headers: HeaderMap,
@@ -31,17 +50,21 @@ impl S3 {
         answered(&answer, &[StatusCode::OK])?;
         let id = xml::text(&String::from_utf8_lossy(&answer.body), "UploadId");
         let id = id.filter(|id| !id.is_empty()).ok_or_else(|| error::failure(&answer))?;
-        let upload = Upload { bucket, key, id: percent_encoded(&id, b"") };
-        let done = self.send_all(&upload, first, parts).await;
-        if done.is_err() {
-            self.abort(&upload).await;
-        }
-        done
+        let mut upload = Upload {
+            s3: Arc::clone(self),
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            id: percent_encoded(&id, b""),
+            is_complete: false,
+        };
+        self.send_all(&upload, first, parts).await?;
+        upload.is_complete = true;
+        Ok(())
     }
 
     async fn send_all(
         &self,
-        upload: &Upload<'_>,
+        upload: &Upload,
         first: Part,
         mut parts: Parts,
     ) -> Result<(), Failure> {
@@ -51,9 +74,8 @@ impl S3 {
         while let Some(part) = next {
             let (sent, gathered) = tokio::join!(self.send(upload, number, part), parts.next());
             let tag = xml::escaped(&sent?);
-            manifest.push_str(&format!(
-                "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
-            ));
+            write!(manifest, "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>")
+                .expect("a string takes what is written");
             next = gathered?;
             number += 1;
         }
@@ -62,12 +84,12 @@ impl S3 {
     }
 
     /// Sends a part: its tag.
-    async fn send(&self, upload: &Upload<'_>, number: u32, part: Part) -> Result<String, Failure> {
+    async fn send(&self, upload: &Upload, number: u32, part: Part) -> Result<String, Failure> {
         let query = format!("?partNumber={number}&uploadId={}", upload.id);
         let ask = Ask {
             body: part.body,
             body_hash: Some(&part.hash),
-            ..Ask::new(Method::PUT, upload.bucket, upload.key, &query)
+            ..Ask::new(Method::PUT, &upload.bucket, &upload.key, &query)
         };
         let answer = self.ask(ask, ANSWER_BYTES_MAX).await?;
         answered(&answer, &[StatusCode::OK])?;
@@ -77,11 +99,11 @@ impl S3 {
 
     /// Makes the parts an object. The status comes before the outcome: S3 answers 200 at once,
     /// keeps the connection alive, and may then say in the body that it failed (documented).
-    async fn complete(&self, upload: &Upload<'_>, manifest: String) -> Result<(), Failure> {
+    async fn complete(&self, upload: &Upload, manifest: String) -> Result<(), Failure> {
         let query = format!("?uploadId={}", upload.id);
         let ask = Ask {
             body: Bytes::from(manifest),
-            ..Ask::new(Method::POST, upload.bucket, upload.key, &query)
+            ..Ask::new(Method::POST, &upload.bucket, &upload.key, &query)
         };
         let answer = self.ask(ask, ANSWER_BYTES_MAX).await?;
         answered(&answer, &[StatusCode::OK])?;
@@ -94,14 +116,12 @@ impl S3 {
 
     /// Lets go of an upload that will not be completed. What fails here costs space only, until
     /// the bucket's own rule for abandoned uploads removes it.
-    async fn abort(&self, upload: &Upload<'_>) {
-        let query = format!("?uploadId={}", upload.id);
-        let ask = Ask::new(Method::DELETE, upload.bucket, upload.key, &query);
-        let aborted = self.ask(ask, ANSWER_BYTES_MAX).await;
+    async fn abort(&self, bucket: &str, key: &str, id: &str) {
+        let query = format!("?uploadId={id}");
+        let aborted = self.ask(Ask::new(Method::DELETE, bucket, key, &query), ANSWER_BYTES_MAX);
         // Gone already where completing it was done and only its answer lost.
         let good = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::NOT_FOUND];
-        if let Err(failure) = aborted.and_then(|answer| answered(&answer, &good)) {
-            let (bucket, key) = (upload.bucket, upload.key);
+        if let Err(failure) = aborted.await.and_then(|answer| answered(&answer, &good)) {
             tracing::warn!(bucket, key, %failure, "an unfinished upload stays behind");
         }
     }
