@@ -160,6 +160,11 @@ impl Client {
         self.0.codec
     }
 
+    /// Opens all connections that calls may use, so that none of them waits for one.
+    pub async fn connect_ahead(&self) -> Result<(), CallError> {
+        self.0.pool.fill().await.map_err(|error| self.plain("connect", error))
+    }
+
     /// Calls `operation` and decodes what it answers.
     pub async fn call<I: Encode, O: Decode>(
         &self,
@@ -183,16 +188,11 @@ impl Client {
         let operation = "ListStreams";
         let request = self.request(operation, encode_body(self.0.codec, &input))?;
         let asked = tokio::time::Instant::now();
-        let plain = |attempt| match attempt {
-            Attempt::Call(error) => error,
-            Attempt::Stale => self.broken(operation, "it was closed"),
-        };
-        let mut taken =
-            self.0.pool.take().await.map_err(|error| plain(self.transport(operation, error)))?;
+        let mut taken = self.0.pool.take().await.map_err(|error| self.plain(operation, error))?;
         let sent = tokio::time::timeout(self.0.timeout, taken.connection.send(request)).await;
         let response = sent
             .map_err(|_| self.timed_out(operation))?
-            .map_err(|error| plain(self.transport(operation, error)))?;
+            .map_err(|error| self.plain(operation, error))?;
         let took = asked.elapsed();
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let server_date = date.and_then(Moment::parse_http_date);
@@ -259,17 +259,13 @@ impl Client {
         operation: &str,
         body: Bytes,
     ) -> Result<(Connection, Response<Incoming>), CallError> {
-        let plain = |attempt| match attempt {
-            Attempt::Call(error) => error,
-            Attempt::Stale => self.broken(operation, "it was closed"),
-        };
         let request = self.request(operation, body)?;
         let connecting = self.0.pool.dedicated().await;
-        let mut connection = connecting.map_err(|error| plain(self.transport(operation, error)))?;
+        let mut connection = connecting.map_err(|error| self.plain(operation, error))?;
         let sent = tokio::time::timeout(self.0.timeout, connection.send(request)).await;
         let response = sent
             .map_err(|_| self.timed_out(operation))?
-            .map_err(|error| plain(self.transport(operation, error)))?;
+            .map_err(|error| self.plain(operation, error))?;
         if response.status().is_success() {
             return Ok((connection, response));
         }
@@ -329,15 +325,30 @@ impl Client {
     }
 
     fn transport(&self, operation: &str, error: TransportError) -> Attempt {
-        match error {
-            TransportError::Stale => Attempt::Stale,
-            TransportError::Connect(error) => Attempt::Call(CallError::Unreachable {
-                endpoint: self.0.endpoint.to_string(),
-                reason: error.to_string(),
-            }),
-            TransportError::Broken(error) => {
-                Attempt::Call(self.broken(operation, &error.to_string()))
+        let endpoint = self.0.endpoint.to_string();
+        Attempt::Call(match error {
+            TransportError::Stale => return Attempt::Stale,
+            TransportError::Connect(error) => {
+                CallError::Unreachable { endpoint, reason: error.to_string() }
             }
+            TransportError::Untrusted(reason) => {
+                CallError::Untrusted { endpoint, reason: reason.to_string() }
+            }
+            TransportError::NotTls(reason) => {
+                CallError::NotTls { endpoint, reason: reason.to_string() }
+            }
+            TransportError::Broken(error) if error.is_parse() => {
+                CallError::NotHttp { endpoint, reason: error.to_string() }
+            }
+            TransportError::Broken(error) => self.broken(operation, &error.to_string()),
+        })
+    }
+
+    /// What a failure means where the request is not sent again.
+    fn plain(&self, operation: &str, error: TransportError) -> CallError {
+        match self.transport(operation, error) {
+            Attempt::Call(error) => error,
+            Attempt::Stale => self.broken(operation, "it was closed"),
         }
     }
 

@@ -30,6 +30,12 @@ pub(crate) enum TransportError {
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    /// Something answers, and its certificate is not to be believed.
+    #[error("its certificate is not trusted: {0}")]
+    Untrusted(rustls::CertificateError),
+    /// Something answers, and it does not speak TLS, or not ours.
+    #[error("no TLS: {0}")]
+    NotTls(rustls::Error),
     /// The connection was closed before the request was on its way: nothing was done.
     #[error("the connection was closed")]
     Stale,
@@ -69,7 +75,7 @@ impl Connector {
         let Some(tls) = &self.tls else { return self.speak(stream).await };
         let name = rustls::pki_types::ServerName::try_from(self.endpoint.host.clone())
             .map_err(|error| TransportError::Connect(io::Error::other(error)))?;
-        let stream = tls.connect(name, stream).await.map_err(TransportError::Connect)?;
+        let stream = tls.connect(name, stream).await.map_err(handshake_error)?;
         self.speak(stream).await
     }
 
@@ -97,6 +103,16 @@ impl Connector {
                 Ok(Connection::Http2(sender))
             }
         }
+    }
+}
+
+/// What a failed handshake means: rustls hands its reason inside an IO error.
+fn handshake_error(error: io::Error) -> TransportError {
+    let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).cloned();
+    match reason {
+        Some(rustls::Error::InvalidCertificate(reason)) => TransportError::Untrusted(reason),
+        Some(reason) => TransportError::NotTls(reason),
+        None => TransportError::Connect(error),
     }
 }
 

@@ -1,11 +1,13 @@
-//! Whose name a request is signed in, found where AWS's own tools look.
+//! Whose name a request is signed in, and where to: found where AWS's own tools look.
 //!
-//! Order: what the caller gives, then `AWS_*` variables, then the profile in the shared
-//! credentials file. Source: AWS SDKs and Tools Reference Guide (documented). Roles, SSO and the
-//! instance's metadata are not read.
+//! Order: what the caller gives, then `AWS_*` variables, then the profile in the shared files,
+//! then what the profile's `credential_process` prints. Source: AWS SDKs and Tools Reference
+//! Guide (documented). Roles, SSO and the instance's metadata are not read; a
+//! `credential_process` stands for any of them.
 
 use std::fmt;
-use std::path::PathBuf;
+
+use crate::profile::Profile;
 
 /// An access key, with its secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,6 +45,14 @@ pub enum CredentialsError {
         /// Where.
         place: String,
     },
+    /// The command that should print them did not.
+    #[error("the credential_process of profile `{profile}` {reason}")]
+    Process {
+        /// The profile.
+        profile: String,
+        /// What went wrong.
+        reason: String,
+    },
 }
 
 /// Where to look: the environment and the user's files, or a test's stand-in for them.
@@ -51,6 +61,8 @@ pub trait Surroundings {
     fn variable(&self, name: &str) -> Option<String>;
     /// The whole text of the file at `path`, where there is one.
     fn file(&self, path: &std::path::Path) -> Option<String>;
+    /// What the shell command `command` prints; an error where it fails.
+    fn output(&self, command: &str) -> Result<Vec<u8>, String>;
 }
 
 /// The process's own environment and files.
@@ -65,6 +77,14 @@ impl Surroundings for Process {
     fn file(&self, path: &std::path::Path) -> Option<String> {
         std::fs::read_to_string(path).ok()
     }
+
+    fn output(&self, command: &str) -> Result<Vec<u8>, String> {
+        let run = std::process::Command::new("sh").args(["-c", command]).output();
+        let run = run.map_err(|error| format!("cannot be run: {error}"))?;
+        let said = String::from_utf8_lossy(&run.stderr);
+        let said = said.lines().next().unwrap_or("without a word");
+        if run.status.success() { Ok(run.stdout) } else { Err(format!("failed: {said}")) }
+    }
 }
 
 impl Credentials {
@@ -78,15 +98,40 @@ impl Credentials {
                 return Ok(found);
             }
         }
-        let profile = profile_name(from, profile);
-        let path = user_file(from, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
-        let file = path.display().to_string();
-        let text = from.file(&path).unwrap_or_default();
-        let value = |key| profile_value(&text, &profile, key);
-        let place = format!("profile `{profile}` of {file}");
-        let (id, secret) = (value("aws_access_key_id"), value("aws_secret_access_key"));
-        Self::of_halves(id, secret, value("aws_session_token"), &place)?
-            .ok_or(CredentialsError::Missing { profile, file })
+        let profile = Profile::read(from, profile);
+        let file = profile.credentials_file.display().to_string();
+        for in_config in [false, true] {
+            let value = |key: &str| {
+                if in_config { profile.in_config(key) } else { profile.in_credentials(key) }
+            };
+            let (id, secret) = (value("aws_access_key_id"), value("aws_secret_access_key"));
+            let place = if in_config { "the config file" } else { &file };
+            let place = format!("profile `{}` of {place}", profile.name);
+            if let Some(found) = Self::of_halves(id, secret, value("aws_session_token"), &place)? {
+                return Ok(found);
+            }
+        }
+        let command = profile.in_config("credential_process");
+        match command.or_else(|| profile.in_credentials("credential_process")) {
+            Some(command) => from
+                .output(&command)
+                .and_then(|output| Self::printed(&output))
+                .map_err(|reason| CredentialsError::Process { profile: profile.name, reason }),
+            None => Err(CredentialsError::Missing { profile: profile.name, file }),
+        }
+    }
+
+    /// Credentials in the form that a `credential_process` prints.
+    fn printed(output: &[u8]) -> Result<Self, String> {
+        let value: serde_json::Value = serde_json::from_slice(output)
+            .map_err(|error| format!("does not print JSON: {error}"))?;
+        let text = |name: &str| value[name].as_str().map(ToOwned::to_owned);
+        match (text("AccessKeyId"), text("SecretAccessKey")) {
+            (Some(access_key_id), Some(secret_access_key)) => {
+                Ok(Self { access_key_id, secret_access_key, session_token: text("SessionToken") })
+            }
+            _ => Err("prints no AccessKeyId and SecretAccessKey".to_owned()),
+        }
     }
 
     fn of_halves(
@@ -111,47 +156,18 @@ pub fn find_region(from: &impl Surroundings, profile: Option<&str>) -> Option<St
     if profile.is_none() && named.is_some() {
         return named;
     }
-    let profile = profile_name(from, profile);
-    let text = from.file(&user_file(from, "AWS_CONFIG_FILE", "config"))?;
-    // In this file alone, sections other than `default` are called `profile NAME`.
-    let section = if profile == "default" { profile } else { format!("profile {profile}") };
-    profile_value(&text, &section, "region").or(named)
+    Profile::read(from, profile).in_config("region").or(named)
 }
 
-/// The endpoint that the environment names for Kinesis, or for all services.
-pub fn find_endpoint(from: &impl Surroundings) -> Option<String> {
-    from.variable("AWS_ENDPOINT_URL_KINESIS").or_else(|| from.variable("AWS_ENDPOINT_URL"))
-}
-
-fn profile_name(from: &impl Surroundings, profile: Option<&str>) -> String {
-    let given = profile.map(ToOwned::to_owned).or_else(|| from.variable("AWS_PROFILE"));
-    given.unwrap_or_else(|| "default".to_owned())
-}
-
-fn user_file(from: &impl Surroundings, variable: &str, name: &str) -> PathBuf {
-    let home = || from.variable("HOME").unwrap_or_default();
-    from.variable(variable)
-        .map_or_else(|| PathBuf::from(home()).join(".aws").join(name), Into::into)
-}
-
-/// The value of `key` in `[section]` of an INI file.
-fn profile_value(text: &str, section: &str, key: &str) -> Option<String> {
-    let mut inside = false;
-    let mut found = None;
-    for line in text.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('[') {
-            inside = name.split(']').next().map(str::trim) == Some(section);
-        } else if inside && !line.starts_with(['#', ';']) {
-            let pair = line.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
-            match pair {
-                Some((name, value)) if name == key && !value.is_empty() => {
-                    found = Some(value.to_owned());
-                }
-                _ => {}
-            }
-        }
+/// The endpoint that the environment, or else `profile`, names for Kinesis or for all services.
+pub fn find_endpoint(from: &impl Surroundings, profile: Option<&str>) -> Option<String> {
+    let ignored = from.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    if ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return None;
     }
-    found
+    from.variable("AWS_ENDPOINT_URL_KINESIS")
+        .or_else(|| from.variable("AWS_ENDPOINT_URL"))
+        .or_else(|| Profile::read(from, profile).endpoint_url("kinesis"))
 }
 
 #[cfg(test)]
@@ -175,19 +191,31 @@ mod tests {
         fn file(&self, path: &Path) -> Option<String> {
             self.files.get(path.to_str().unwrap()).map(|text| (*text).to_owned())
         }
+
+        fn output(&self, command: &str) -> Result<Vec<u8>, String> {
+            match command {
+                "print" => Ok(br#"{"Version":1,"AccessKeyId":"P","SecretAccessKey":"PS"}"#.into()),
+                "print nothing" => Ok(Vec::new()),
+                _ => Err(format!("failed: {command}")),
+            }
+        }
     }
 
     const FILE: &str = "[default]\naws_access_key_id = D\naws_secret_access_key=DS\n\n\
         [other]\n# a comment\naws_access_key_id=O\naws_secret_access_key = OS\n\
         aws_session_token = OT\n[half]\naws_access_key_id = H\n";
 
+    const CONFIG: &str = "[default]\nregion=eu-west-1\n\
+        [profile other]\nregion = x-1\nendpoint_url = http://o\n\
+        [profile here]\naws_access_key_id = C\naws_secret_access_key = CS\n\
+        [profile run]\ncredential_process = print\n\
+        [profile empty]\ncredential_process = print nothing\n\
+        [profile wrong]\ncredential_process = boom\n";
+
     fn home() -> Fake {
         Fake {
             variables: BTreeMap::from([("HOME", "/h")]),
-            files: BTreeMap::from([
-                ("/h/.aws/credentials", FILE),
-                ("/h/.aws/config", "[default]\nregion=eu-west-1\n[profile other]\nregion = x-1\n"),
-            ]),
+            files: BTreeMap::from([("/h/.aws/credentials", FILE), ("/h/.aws/config", CONFIG)]),
         }
     }
 
@@ -211,6 +239,29 @@ mod tests {
         let mut fake = home();
         fake.variables.insert("AWS_ACCESS_KEY_ID", "E");
         assert!(matches!(Credentials::find(&fake, None), Err(CredentialsError::Half { .. })));
+    }
+
+    #[test]
+    fn keys_of_the_config_file_and_of_a_process_are_found_too() {
+        let find = |profile| Credentials::find(&home(), Some(profile));
+        assert_eq!(find("here").unwrap().access_key_id, "C");
+        assert_eq!(find("run").unwrap().secret_access_key, "PS");
+        let reason = |profile| find(profile).unwrap_err().to_string();
+        assert!(reason("empty").contains("profile `empty` does not print JSON"));
+        assert!(reason("wrong").ends_with("profile `wrong` failed: boom"));
+    }
+
+    #[test]
+    fn the_endpoint_is_the_environments_or_else_the_profiles() {
+        let mut fake = home();
+        assert_eq!(find_endpoint(&fake, None), None);
+        assert_eq!(find_endpoint(&fake, Some("other")).as_deref(), Some("http://o"));
+        fake.variables.insert("AWS_ENDPOINT_URL", "http://all");
+        assert_eq!(find_endpoint(&fake, Some("other")).as_deref(), Some("http://all"));
+        fake.variables.insert("AWS_ENDPOINT_URL_KINESIS", "http://kinesis");
+        assert_eq!(find_endpoint(&fake, None).as_deref(), Some("http://kinesis"));
+        fake.variables.insert("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+        assert_eq!(find_endpoint(&fake, Some("other")), None);
     }
 
     #[test]

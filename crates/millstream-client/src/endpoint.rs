@@ -31,6 +31,20 @@ impl Endpoint {
         Self { is_tls: true, host, port: 443 }
     }
 
+    /// The region that the host's name tells, where it is one of the service's own endpoints.
+    pub fn aws_region(&self) -> Option<&str> {
+        // `kinesis.REGION.amazonaws.com`, also `kinesis-fips.`, `ACCOUNT.data-kinesis.`, and a
+        // private network's `vpce-….kinesis.REGION.vpce.amazonaws.com` (documented).
+        let host = &self.host;
+        let suffixes = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+        let is_aws = suffixes.iter().any(|suffix| host.ends_with(suffix));
+        let mut labels = host.split('.').filter(|_| is_aws);
+        labels.find(|label| {
+            matches!(*label, "kinesis" | "kinesis-fips" | "data-kinesis" | "control-kinesis")
+        })?;
+        labels.next()
+    }
+
     /// What stands in the `Host` header: the port is left out where the scheme implies it.
     pub fn authority(&self) -> String {
         let host =
@@ -97,6 +111,27 @@ mod tests {
             Endpoint::of_aws("cn-north-1").to_string(),
             "https://kinesis.cn-north-1.amazonaws.com.cn"
         );
+    }
+
+    #[test]
+    fn an_endpoint_of_the_service_tells_its_region() {
+        let region = |text: &str| {
+            let endpoint: Endpoint = text.parse().unwrap();
+            endpoint.aws_region().map(ToOwned::to_owned)
+        };
+        for host in [
+            "kinesis.eu-west-1.amazonaws.com",
+            "kinesis-fips.eu-west-1.amazonaws.com",
+            "123456789012.data-kinesis.eu-west-1.amazonaws.com",
+            "vpce-1-2.kinesis.eu-west-1.vpce.amazonaws.com",
+            "kinesis.eu-west-1.api.aws",
+        ] {
+            assert_eq!(region(&format!("https://{host}")).as_deref(), Some("eu-west-1"), "{host}");
+        }
+        for host in ["127.0.0.1:4566", "kinesis.example.org", "s3.eu-west-1.amazonaws.com"] {
+            assert_eq!(region(&format!("http://{host}")), None, "{host}");
+        }
+        assert_eq!(Endpoint::of_aws("cn-north-1").aws_region(), Some("cn-north-1"));
     }
 
     #[test]

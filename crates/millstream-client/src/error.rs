@@ -50,6 +50,30 @@ pub enum CallError {
         /// What the system said.
         reason: String,
     },
+    /// No secure connection, since the endpoint's certificate is not trusted: nothing was done.
+    #[error("the certificate of {endpoint} is not trusted: {reason}")]
+    Untrusted {
+        /// Where.
+        endpoint: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
+    /// No secure connection, since the endpoint does not speak TLS as we do: nothing was done.
+    #[error("{endpoint} does not speak TLS: {reason}")]
+    NotTls {
+        /// Where.
+        endpoint: String,
+        /// What it said instead.
+        reason: String,
+    },
+    /// What was answered is not HTTP: what was done is unknown, most likely nothing.
+    #[error("{endpoint} does not answer in HTTP: {reason}")]
+    NotHttp {
+        /// Where.
+        endpoint: String,
+        /// What it said instead.
+        reason: String,
+    },
     /// The connection broke before a whole answer came: what was done is unknown.
     #[error("{operation}: the connection broke before the answer: {reason}")]
     Broken {
@@ -92,6 +116,9 @@ impl CallError {
         match self {
             Self::Service(error) => Some(&error.code),
             Self::Unreachable { .. }
+            | Self::Untrusted { .. }
+            | Self::NotTls { .. }
+            | Self::NotHttp { .. }
             | Self::Broken { .. }
             | Self::TimedOut { .. }
             | Self::Unreadable { .. }
@@ -104,7 +131,11 @@ impl CallError {
         match self {
             Self::Service(error) => error.is_transient(),
             Self::Unreachable { .. } | Self::Broken { .. } | Self::TimedOut { .. } => true,
-            Self::Unreadable { .. } | Self::Unsigned(_) => false,
+            Self::Untrusted { .. }
+            | Self::NotTls { .. }
+            | Self::NotHttp { .. }
+            | Self::Unreadable { .. }
+            | Self::Unsigned(_) => false,
         }
     }
 

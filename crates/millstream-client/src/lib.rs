@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod operations;
 mod pool;
+mod profile;
 mod subscription;
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
 
 use crate::connection::{Connection, Connector, TransportError};
 use crate::tls::HttpVersion;
+
+/// Connections opened side by side: fewer than a listener keeps waiting.
+const OPENED_AT_ONCE: usize = 32;
 
 pub(crate) struct Pool {
     connector: Connector,
@@ -74,6 +78,34 @@ impl Pool {
                 Ok(Taken { connection, _permit: None })
             }
         }
+    }
+
+    /// Opens all connections ahead of their use.
+    pub(crate) async fn fill(&self) -> Result<(), TransportError> {
+        let count = match &self.kind {
+            Kind::Http1 { permits, .. } => permits.available_permits(),
+            Kind::Http2 { slots, .. } => slots.len(),
+        };
+        let mut made = Vec::with_capacity(count);
+        while made.len() < count {
+            let mut opening = JoinSet::new();
+            for _ in made.len()..count.min(made.len() + OPENED_AT_ONCE) {
+                let connector = self.connector.clone();
+                opening.spawn(async move { connector.connect().await });
+            }
+            while let Some(connected) = opening.join_next().await {
+                made.push(connected.expect("connecting does not panic")?);
+            }
+        }
+        match &self.kind {
+            Kind::Http1 { idle, .. } => *locked(idle) = made,
+            Kind::Http2 { slots, .. } => {
+                for (slot, connection) in slots.iter().zip(made) {
+                    *locked(slot) = Some(connection);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A connection of its own, outside the pool and its count: for answers that last minutes.

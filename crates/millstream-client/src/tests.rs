@@ -10,7 +10,7 @@ use millstream_wire::Codec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{CallError, Client, ClientSettings, Credentials, Endpoint};
+use crate::{CallError, Client, ClientSettings, Credentials, Endpoint, HttpVersion};
 
 /// What the server does with a request.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ enum Act {
     Close,
     /// Sends half of an answer, then closes the connection.
     Half,
+    /// Answers with what is no HTTP.
+    Babble(&'static [u8]),
     /// Never answers.
     Hang,
 }
@@ -69,6 +71,10 @@ async fn act_on(mut stream: TcpStream, acts: &[Act], count: Arc<AtomicUsize>) {
                 stream.write_all(half.as_bytes()).await.unwrap();
                 return;
             }
+            Act::Babble(bytes) => {
+                stream.write_all(bytes).await.unwrap();
+                return;
+            }
             Act::Hang => std::future::pending().await,
         }
     }
@@ -93,13 +99,16 @@ async fn read_request(stream: &mut TcpStream) -> bool {
     }
 }
 
-fn client(address: SocketAddr, attempts_max: u32) -> Client {
-    let credentials = Credentials {
+fn credentials() -> Credentials {
+    Credentials {
         access_key_id: "id".to_owned(),
         secret_access_key: "secret".to_owned(),
         session_token: None,
-    };
-    let mut settings = ClientSettings::new("us-east-1", credentials);
+    }
+}
+
+fn client(address: SocketAddr, attempts_max: u32) -> Client {
+    let mut settings = ClientSettings::new("us-east-1", credentials());
     settings.endpoint =
         Some(Endpoint { is_tls: false, host: address.ip().to_string(), port: address.port() });
     settings.attempts_max = attempts_max;
@@ -156,6 +165,52 @@ async fn each_way_of_not_answering_says_what_is_known() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_speaks_something_else_is_told_from_one_that_is_away() {
+    // What a TLS listener says to a request in clear text: a fatal alert.
+    let (address, count) = scripted(&[Act::Babble(b"\x15\x03\x03\x00\x02\x02\x46")]).await;
+    let error = client(address, 5).list_streams().await.unwrap_err();
+    assert!(matches!(error, CallError::NotHttp { .. }), "{error}");
+    assert_eq!(count.load(Ordering::SeqCst), 1, "trying again would not help");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    let mut settings = ClientSettings::new("us-east-1", credentials());
+    settings.endpoint = Some(format!("https://{address}").parse().unwrap());
+    let error = Client::new(settings).unwrap().list_streams().await.unwrap_err();
+    assert!(matches!(error, CallError::NotTls { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn connections_opened_ahead_are_the_ones_that_are_used() {
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(act_on(stream, &[NAMES], Arc::default()));
+            }
+        });
+        let mut settings = ClientSettings::new("us-east-1", credentials());
+        settings.endpoint = Some(format!("http://{address}").parse().unwrap());
+        settings.connections = 40;
+        settings.version = version;
+        let client = Client::new(settings).unwrap();
+        client.connect_ahead().await.unwrap();
+        if version == HttpVersion::Http1 {
+            assert_eq!(client.list_streams().await.unwrap(), ["a"]);
+        }
+        assert_eq!(accepted.load(Ordering::SeqCst), 40, "{version:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_that_is_no_error_of_the_service_is_shown_as_it_came() {
     static ACTS: &[Act] = &[Act::Answer(403, "text/html", "<html>a proxy</html>")];
     let (address, _) = scripted(ACTS).await;
@@ -182,14 +237,7 @@ async fn answers_to_fewer_records_than_were_put_are_not_taken_for_success() {
 
 #[test]
 fn a_client_says_which_encoding_it_speaks() {
-    let settings = ClientSettings::new(
-        "eu-west-1",
-        Credentials {
-            access_key_id: "id".to_owned(),
-            secret_access_key: "secret".to_owned(),
-            session_token: None,
-        },
-    );
+    let settings = ClientSettings::new("eu-west-1", credentials());
     let client = Client::new(settings).expect("the system trusts someone");
     assert_eq!(client.codec(), Codec::Json11);
     assert_eq!(client.endpoint(), &Endpoint::of_aws("eu-west-1"));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use millstream_client::{
     CallError, Client, ClientSettings, Credentials, CredentialsError, Endpoint, HttpVersion,
-    Process, Trust, find_endpoint, find_region,
+    Process, Surroundings, Trust, find_endpoint, find_region,
 };
 use millstream_wire::Codec;
 
@@ -16,7 +16,8 @@ use crate::exit::{Exit, Failure, Outcome};
 
 /// Where a server listens unless told otherwise.
 pub(crate) const LOCAL_ENDPOINT: &str = "http://127.0.0.1:4566";
-const LOCAL_REGION: &str = "us-east-1";
+/// The region of such a server unless told otherwise.
+pub(crate) const LOCAL_REGION: &str = "us-east-1";
 
 /// How requests are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,18 +42,18 @@ impl CodecChoice {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Endpoint and credentials")]
 pub(crate) struct EndpointFlags {
-    /// Talk to this endpoint [default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, or
-    /// http://127.0.0.1:4566]
+    /// Talk to this endpoint [default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, the profile's,
+    /// or http://127.0.0.1:4566]
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
     /// Talk to AWS itself, in the region
     #[arg(long, conflicts_with = "endpoint_url")]
     pub(crate) aws: bool,
-    /// Sign for this region [default: AWS_REGION, the profile's, or us-east-1]
+    /// Sign for this region [default: what an endpoint of AWS tells, AWS_REGION, the profile's, or
+    /// us-east-1]
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
-    /// Take credentials from this profile of ~/.aws/credentials [default: AWS_* variables, then
-    /// AWS_PROFILE]
+    /// Take credentials from this profile of ~/.aws [default: AWS_* variables, then AWS_PROFILE]
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
     /// Sign with this access key id; its secret is read from AWS_SECRET_ACCESS_KEY or from
@@ -62,7 +63,8 @@ pub(crate) struct EndpointFlags {
     /// Sign with this secret (others on this machine can see it in the list of processes)
     #[arg(long, value_name = "SECRET", requires = "access_key_id")]
     pub(crate) secret_access_key: Option<String>,
-    /// Trust this certificate authority only, such as what `millstream tls ca` writes
+    /// Trust this certificate authority only, such as what `millstream tls ca` writes [default:
+    /// AWS_CA_BUNDLE, or the system's]
     #[arg(long, value_name = "PEM-FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// How requests are encoded
@@ -83,13 +85,17 @@ impl EndpointFlags {
                 .advise("add --region eu-central-1, say, or set AWS_REGION"));
         }
         let endpoint = self.endpoint()?;
+        // An endpoint of AWS takes signatures for its own region only.
+        let told = endpoint.as_ref().and_then(Endpoint::aws_region).map(ToOwned::to_owned);
+        let region = self.region.clone().or(told).or(region);
         let region = region.unwrap_or_else(|| LOCAL_REGION.to_owned());
         let credentials = self.credentials(endpoint.as_ref())?;
         let mut settings = ClientSettings::new(&region, credentials);
         settings.endpoint = endpoint;
         settings.codec = self.codec.codec();
         settings.version = if self.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
-        settings.trust = self.ca.clone().map_or(Trust::System, Trust::File);
+        let bundle = || Process.variable("AWS_CA_BUNDLE").map(PathBuf::from);
+        settings.trust = self.ca.clone().or_else(bundle).map_or(Trust::System, Trust::File);
         Ok(settings)
     }
 
@@ -103,7 +109,8 @@ impl EndpointFlags {
         if self.aws {
             return Ok(None);
         }
-        let named = self.endpoint_url.clone().or_else(|| find_endpoint(&Process));
+        let profile = self.profile.as_deref();
+        let named = self.endpoint_url.clone().or_else(|| find_endpoint(&Process, profile));
         let endpoint = named.as_deref().unwrap_or(LOCAL_ENDPOINT).parse();
         endpoint.map(Some).map_err(Failure::usage)
     }
@@ -127,8 +134,10 @@ impl EndpointFlags {
             {
                 Ok(anonymous())
             }
-            Err(error) => Err(Failure::usage(error)
-                .advise("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add --profile NAME")),
+            Err(error) => Err(Failure::usage(error).advise(
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add --profile NAME; for SSO \
+                 and roles: eval \"$(aws configure export-credentials --format env)\"",
+            )),
         }
     }
 }
@@ -153,13 +162,29 @@ pub(crate) fn connect(settings: ClientSettings) -> Outcome<Client> {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match &error {
-            CallError::Unreachable { .. } => Self {
+            CallError::Unreachable { endpoint, .. } => Self {
+                exit: Exit::Unreachable,
+                message: error.to_string(),
+                advice: Some(unreachable_advice(endpoint).to_owned()),
+            },
+            CallError::Untrusted { .. } => Self {
                 exit: Exit::Unreachable,
                 message: error.to_string(),
                 advice: Some(
-                    "start a server with `millstream dev`, or name another with --endpoint-url"
+                    "trust its authority with --ca or AWS_CA_BUNDLE; `millstream tls ca` on the \
+                     server's machine writes it"
                         .to_owned(),
                 ),
+            },
+            CallError::NotTls { .. } => Self {
+                exit: Exit::Unreachable,
+                message: error.to_string(),
+                advice: Some("is that its port for clear text? Try http://".to_owned()),
+            },
+            CallError::NotHttp { .. } => Self {
+                exit: Exit::Unreachable,
+                message: error.to_string(),
+                advice: Some("is that its port for TLS? Try https://".to_owned()),
             },
             CallError::Service(service) => {
                 let failure = Self::failed(&error);
@@ -173,6 +198,14 @@ impl From<CallError> for Failure {
             | CallError::Unreadable { .. }
             | CallError::Unsigned(_) => Self::failed(error),
         }
+    }
+}
+
+fn unreachable_advice(endpoint: &str) -> &'static str {
+    if endpoint.parse().is_ok_and(|endpoint: Endpoint| endpoint.aws_region().is_some()) {
+        "is this machine on line, and is there such a region?"
+    } else {
+        "start a server with `millstream dev`, or name another with --endpoint-url"
     }
 }
 
