@@ -15,7 +15,8 @@ Examples:
 
 Exit codes:
   0 done   1 the operation failed   2 bad command line or settings
-  3 nothing answers at the endpoint   4 data read back differs, or a check failed";
+  3 nothing answers at the endpoint   4 data read back differs, or a check failed
+  130 interrupted before it was done";
 
 /// Amazon Kinesis in one binary: durable, ordered, fast; unmodified clients take it for the
 /// real thing. Without a command it is `millstream dev`.

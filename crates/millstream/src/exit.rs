@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// What was read back is not what was written, or a check of `doctor` failed.
     Mismatch = 4,
+    /// Told to stop before it was done; as shells write a Ctrl-C.
+    Interrupted = 130,
 }
 
 /// A failure to tell a person of.

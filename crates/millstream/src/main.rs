@@ -13,6 +13,7 @@ mod decode;
 mod demo;
 mod endpoint;
 mod exit;
+mod interrupt;
 mod lines;
 mod reading;
 mod serving;

@@ -1,34 +1,39 @@
 //! `demo`: the main job from nothing to proof, with one command and no other tool.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use millstream_api::kinesis::PutRecordsRequestEntry;
-use millstream_client::{CallError, Capacity, Client, ReadFrom};
+use millstream_client::{Capacity, Client, ReadFrom};
 use millstream_core::{Rand, SystemRand};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::bench::histogram::Histogram;
 use crate::decode::Expression;
-use crate::demo::feed::{Feed, Tick};
-use crate::demo::proof::{Account, Proof};
+use crate::demo::feed::Tick;
+use crate::demo::follow::{Follower, Pushed, Shared};
+use crate::demo::proof::{Account, Acknowledged, Proof};
+use crate::demo::source::{Item, Source};
 use crate::demo::view::View;
 use crate::endpoint::{EndpointFlags, anonymous, connect};
 use crate::exit::{Failure, Outcome};
-use crate::lines;
+use crate::interrupt::{Interrupts, interrupted};
 use crate::serving::{Admission, Running, scratch};
-use crate::terminal::{Style, bytes_text, count_text, duration_text};
+use crate::terminal::{Progress, Style, bytes_text, count_text, duration_text, records_text};
 
 #[derive(Args, Debug)]
+#[command(mut_arg("endpoint_url", |flag| {
+    flag.help("Use the server at this endpoint [default: one of its own, for as long as it lasts]")
+}))]
 #[command(after_help = "\
 It starts a server of its own on a free port, with a data directory that is removed afterwards;
 creates a stream; puts a generated ticker feed, or your lines; follows them live through enhanced
-fan-out; then reads everything back and compares hashes, shard by shard.
+fan-out; then reads everything back and compares hashes, shard by shard. Ctrl-C ends the input
+early, and what was put until then is proved; a second one ends it all, and tidies up.
 
 Examples:
   millstream demo
@@ -58,19 +63,24 @@ pub(crate) struct Arguments {
     endpoint: EndpointFlags,
 }
 
-const GENERATED_RATE: u64 = 5_000;
-const FEED_SEED: u64 = 4_566;
 const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How long subscribers are given to receive what is on its way.
-const DELIVERY_MAX: Duration = Duration::from_secs(30);
+/// How long nothing may arrive while subscribers are waited for.
+const DELIVERY_SILENCE_MAX: Duration = Duration::from_secs(30);
 const ATTEMPTS_MAX: u32 = 8;
+const THROTTLED_WAIT: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(arguments: Arguments) -> Outcome {
+    // First of all: an input that cannot be read is told before anything is started.
+    let source = match &arguments.file {
+        None => Source::generated(arguments.records, arguments.rate),
+        Some(file) => Source::lines(file, arguments.key_from.clone(), arguments.rate)?,
+    };
+    let interrupts = Interrupts::listen()?;
     if arguments.endpoint.endpoint_url.is_some() || arguments.endpoint.aws {
         let client = arguments.endpoint.client()?;
         println!("using the server at {}", client.endpoint());
-        return demonstrate(&client, &arguments).await;
+        return demonstrate(&client, source, arguments.shards, &interrupts).await;
     }
     let (settings, place) = scratch();
     let server = Running::start(settings, Admission::Dev).await?;
@@ -86,33 +96,44 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
         settings.version = millstream_client::HttpVersion::Http2;
     }
     let client = connect(settings)?;
-    let outcome = demonstrate(&client, &arguments).await;
+    let outcome = demonstrate(&client, source, arguments.shards, &interrupts).await;
     let stopped = server.stop().await;
     outcome.and(stopped.map(drop))
 }
 
-/// Runs it all on a stream of its own, and takes that away again.
-async fn demonstrate(client: &Client, arguments: &Arguments) -> Outcome {
+/// Runs it all on a stream of its own, and takes that away again whatever happens.
+async fn demonstrate(
+    client: &Client,
+    source: Source,
+    shards: u32,
+    interrupts: &Interrupts,
+) -> Outcome {
     let stream = format!("millstream-demo-{:08x}", SystemRand::new().next_u64() >> 32);
-    client.create_stream(&stream, Capacity::Shards(arguments.shards)).await?;
-    let outcome = on_stream(client, &stream, arguments).await;
-    client.delete_stream(&stream).await?;
-    outcome
+    client.create_stream(&stream, Capacity::Shards(shards)).await?;
+    let outcome = tokio::select! {
+        biased;
+        () = interrupts.second() => Err(interrupted()),
+        outcome = on_stream(client, &stream, source, interrupts) => outcome,
+    };
+    let deleted = client.delete_stream(&stream).await;
+    outcome.and(deleted.map_err(Failure::from))
 }
 
-async fn on_stream(client: &Client, stream: &str, arguments: &Arguments) -> Outcome {
-    let described = client.wait_until_active(stream).await?;
+async fn on_stream(
+    client: &Client,
+    stream: &str,
+    source: Source,
+    interrupts: &Interrupts,
+) -> Outcome {
+    let waiting = Progress::waiting("the stream is being created");
+    let described = client.wait_until_active(stream).await;
+    waiting.finish();
+    let described = described?;
     println!("created the stream {stream} with {} shards", described.open_shard_count);
     let consumer = client.register_consumer(&described.stream_arn, "demo").await?;
-    let source = Source::open(arguments)?;
     println!("streaming {}, followed live through enhanced fan-out", source.name);
 
-    let shared = Arc::new(Shared {
-        view: Mutex::new(View::new(source.total)),
-        pushed: Mutex::default(),
-        sent: Mutex::default(),
-        started: Instant::now(),
-    });
+    let shared = Arc::new(Shared::new(View::new(source.total)));
     let (done, is_done) = watch::channel(false);
     let mut followers = JoinSet::new();
     for shard in client.list_shards(stream).await? {
@@ -125,30 +146,46 @@ async fn on_stream(client: &Client, stream: &str, arguments: &Arguments) -> Outc
         };
         followers.spawn(follower.run());
     }
-    let put = put_all(client, stream, source, &shared).await;
+    let put = Writer { client, stream, shared: &shared, account: Account::default() };
+    let put = put.all(source, interrupts).await;
     let took = shared.started.elapsed();
     if let Ok(account) = &put {
-        let waited = Instant::now();
-        while shared.pushed_count() < account.count() && waited.elapsed() < DELIVERY_MAX {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_for_delivery(&shared, account.count()).await;
     }
     done.send_replace(true);
     let mut followed = Ok(());
     while let Some(follower) = followers.join_next().await {
         followed = followed.and(follower.expect("a follower does not panic"));
     }
-    lock(&shared.view).finish();
-    let mut put = put?;
+    shared.finish_view();
+    let put = put?;
     followed?;
     client.deregister_consumer(&consumer.consumer_arn).await?;
-    put.sort();
+    if put.count() == 0 {
+        return Err(Failure::failed("the input has no lines, so there is nothing to show")
+            .advise("name another file, or none for a generated feed"));
+    }
     let reading = Instant::now();
-    let (read, bytes) = read_back(client, stream).await?;
+    let (read, bytes) = read_back(client, stream, put.count()).await?;
     let read_took = reading.elapsed();
-    let (pushed, latency) = std::mem::take(&mut *lock(&shared.pushed));
+    let Pushed { account: pushed, latency } = shared.take_pushed();
     let proof = Proof { put, read, pushed };
     tell(&proof, bytes, took, read_took, &latency)
+}
+
+/// Waits until subscribers have what was put, as long as anything still comes.
+async fn wait_for_delivery(shared: &Shared, count: u64) {
+    let mut last = (0, Instant::now());
+    while last.1.elapsed() < DELIVERY_SILENCE_MAX {
+        let pushed = shared.pushed_count();
+        if pushed >= count {
+            return;
+        }
+        if pushed > last.0 {
+            last = (pushed, Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn tell(
@@ -162,8 +199,8 @@ fn tell(
     let count = proof.put.count();
     println!("\n{}\n", proof.table(style));
     println!(
-        "put        {} records, {} in {}: {}",
-        count_text(count),
+        "put        {}, {} in {}: {}",
+        records_text(count),
         bytes_text(bytes),
         duration_text(took),
         rate_text(count, bytes, took)
@@ -179,7 +216,7 @@ fn tell(
         duration_text(read_took),
         rate_text(proof.read.count(), bytes, read_took)
     );
-    if proof.holds() && count > 0 {
+    if proof.holds() {
         let sentence = "what was put, what was read back and what was pushed are equal, \
                         record by record, shard by shard";
         println!("{}", style.green(&format!("verified   {sentence}")));
@@ -195,261 +232,126 @@ fn rate_text(count: u64, bytes: u64, took: Duration) -> String {
     format!("{} records/s, {}/s", count_text(records), bytes_text((bytes as f64 / seconds) as u64))
 }
 
-/// What the writer and the followers share.
-struct Shared {
-    view: Mutex<View>,
-    /// What was pushed, and how long after its put.
-    pushed: Mutex<(Account, Histogram)>,
-    /// When the batches that records were in were sent, by the hash of the record: kept only
-    /// until it is pushed.
-    sent: Mutex<std::collections::HashMap<(String, Bytes), std::collections::VecDeque<Instant>>>,
-    started: Instant,
+/// Puts what the source has, one request after the other.
+struct Writer<'a> {
+    client: &'a Client,
+    stream: &'a str,
+    shared: &'a Shared,
+    /// What was acknowledged.
+    account: Account,
 }
 
-impl Shared {
-    fn pushed_count(&self) -> u64 {
-        lock(&self.pushed).0.count()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Why a subscription ended.
-enum Ended {
-    /// Its time was up.
-    Subscription,
-    /// The shard was closed, and all of it has come.
-    Shard,
-}
-
-/// Follows one shard until told to end.
-struct Follower {
-    client: Client,
-    consumer_arn: String,
-    shard: String,
-    shared: Arc<Shared>,
-    done: watch::Receiver<bool>,
-}
-
-impl Follower {
-    async fn run(mut self) -> Outcome {
-        let mut done = self.done.clone();
-        let mut position = ReadFrom::TrimHorizon;
+impl Writer<'_> {
+    /// Puts everything, in batches of what has come by then, until the source or somebody's
+    /// patience ends; gives what was acknowledged.
+    async fn all(mut self, mut source: Source, interrupts: &Interrupts) -> Outcome<Account> {
+        let mut items = Vec::with_capacity(BATCH_RECORDS);
+        // A paced feed goes out in small batches, so that it flows instead of stuttering.
+        let limit = source.rate.map_or(BATCH_RECORDS, |rate| {
+            usize::try_from(rate / 100).unwrap_or(BATCH_RECORDS).clamp(1, BATCH_RECORDS)
+        });
+        let mut issued = 0;
         loop {
             tokio::select! {
                 biased;
-                _ = done.wait_for(|done| *done) => return Ok(()),
-                // The service ends a subscription after five minutes: subscribe again.
-                followed = self.follow(&mut position) => match followed? {
-                    Ended::Subscription => {}
-                    Ended::Shard => return Ok(()),
-                },
+                () = interrupts.first() => break,
+                count = source.items.recv_many(&mut items, limit) => if count == 0 { break },
             }
-        }
-    }
-
-    async fn follow(&mut self, position: &mut ReadFrom) -> Result<Ended, CallError> {
-        let subscribed =
-            self.client.subscribe_to_shard(&self.consumer_arn, &self.shard, position).await;
-        let mut subscription = subscribed?;
-        while let Some(event) = subscription.next().await? {
-            let now = Instant::now();
-            for record in &event.records {
-                let sent = self.shared.take_sent(&record.partition_key, &record.data);
-                let mut pushed = lock(&self.shared.pushed);
-                let number = &record.sequence_number;
-                pushed.0.note(&self.shard, number, &record.partition_key, &record.data);
-                if let Some(sent) = sent {
-                    pushed.1.record(now.duration_since(sent));
+            if let Some(rate) = source.rate {
+                let due = Duration::from_nanos(issued * 1_000_000_000 / rate);
+                tokio::select! {
+                    biased;
+                    () = interrupts.first() => break,
+                    () = tokio::time::sleep_until(self.shared.started + due) => {}
                 }
             }
-            if let Some(last) = event.records.last() {
-                let mut view = lock(&self.shared.view);
-                view.newest(&self.shard, &last.data);
-                let pushed = lock(&self.shared.pushed);
-                view.pushed(pushed.0.count(), &pushed.1);
-            }
-            match event.continuation_sequence_number {
-                Some(number) => *position = ReadFrom::AfterSequenceNumber(number),
-                None => return Ok(Ended::Shard),
-            }
+            issued += items.len() as u64;
+            let position = self.batches(&mut items).await?;
+            self.shared.show_put(self.account.count(), position);
         }
-        Ok(Ended::Subscription)
-    }
-}
-
-impl Shared {
-    fn note_sent(&self, batch: &[PutRecordsRequestEntry]) {
-        let now = Instant::now();
-        let mut sent = lock(&self.sent);
-        for entry in batch {
-            let name = (entry.partition_key.clone(), entry.data.clone());
-            sent.entry(name).or_default().push_back(now);
-        }
+        Ok(self.account)
     }
 
-    fn take_sent(&self, key: &str, data: &Bytes) -> Option<Instant> {
-        let mut sent = lock(&self.sent);
-        let name = (key.to_owned(), data.clone());
-        let times = sent.get_mut(&name)?;
-        let first = times.pop_front();
-        if times.is_empty() {
-            sent.remove(&name);
-        }
-        first
-    }
-}
-
-/// Where records come from.
-struct Source {
-    name: String,
-    total: Option<u64>,
-    rate: Option<u64>,
-    ticks: mpsc::Receiver<Outcome<Tick>>,
-}
-
-impl Source {
-    fn open(arguments: &Arguments) -> Outcome<Self> {
-        let (sender, ticks) = mpsc::channel(2 * BATCH_RECORDS);
-        let Some(file) = &arguments.file else {
-            let records = arguments.records;
-            tokio::spawn(async move {
-                let count = usize::try_from(records).unwrap_or(usize::MAX);
-                for tick in Feed::new(FEED_SEED).take(count) {
-                    if sender.send(Ok(tick)).await.is_err() {
-                        return;
-                    }
-                }
-            });
-            let name = format!("{} ticks of a generated feed", count_text(records));
-            let rate = arguments.rate.unwrap_or(GENERATED_RATE);
-            return Ok(Self {
-                name,
-                total: Some(records),
-                rate: Some(rate).filter(|r| *r > 0),
-                ticks,
-            });
-        };
-        let input = lines::open(std::slice::from_ref(file))?;
-        tokio::spawn(keyed(input.lines, arguments.key_from.clone(), sender));
-        let is_stdin = file.as_os_str() == "-";
-        let name = if is_stdin { "standard input".to_owned() } else { file.display().to_string() };
-        let rate = arguments.rate.filter(|rate| *rate > 0);
-        Ok(Self { name: format!("the lines of {name}"), total: None, rate, ticks })
-    }
-}
-
-async fn keyed(
-    mut input: mpsc::Receiver<lines::Read>,
-    key_from: Option<Expression>,
-    sender: mpsc::Sender<Outcome<Tick>>,
-) {
-    let rand = SystemRand::new();
-    while let Some(line) = input.recv().await {
-        let tick = line.and_then(|line| {
-            let key = match &key_from {
-                Some(expression) => expression
-                    .key_of(&line.text)
-                    .map_err(|error| Failure::failed(format!("line {}: {error}", line.number)))?,
-                None => format!("{:016x}", rand.next_u64()),
-            };
-            Ok(Tick { key, line: line.text })
-        });
-        if sender.send(tick).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Puts everything, in batches of what has come by then; gives what was acknowledged.
-async fn put_all(
-    client: &Client,
-    stream: &str,
-    mut source: Source,
-    shared: &Shared,
-) -> Outcome<Account> {
-    let mut account = Account::default();
-    let mut read = Vec::with_capacity(BATCH_RECORDS);
-    // A paced feed goes out in small batches, so that it flows instead of stuttering.
-    let limit = source.rate.map_or(BATCH_RECORDS, |rate| {
-        usize::try_from(rate / 100).unwrap_or(BATCH_RECORDS).clamp(1, BATCH_RECORDS)
-    });
-    let mut issued = 0;
-    while source.ticks.recv_many(&mut read, limit).await > 0 {
-        let mut batch = Vec::with_capacity(read.len());
-        let mut bytes = 0;
-        for tick in read.drain(..) {
-            let Tick { key, line } = tick?;
+    /// Puts these, in as many requests as their size needs; gives where in the input they end.
+    async fn batches(&mut self, items: &mut Vec<Outcome<Item>>) -> Outcome<u64> {
+        let mut batch = Vec::with_capacity(items.len());
+        let (mut bytes, mut position) = (0, 0);
+        for item in items.drain(..) {
+            let Item { tick: Tick { key, line }, end } = item?;
             if bytes + line.len() > BATCH_BYTES_MAX && !batch.is_empty() {
-                put(client, stream, std::mem::take(&mut batch), shared, &mut account).await?;
+                self.put(std::mem::take(&mut batch)).await?;
                 bytes = 0;
             }
             bytes += line.len();
+            position = end;
+            let explicit_hash_key = None;
             batch.push(PutRecordsRequestEntry {
                 data: line,
                 partition_key: key,
-                explicit_hash_key: None,
+                explicit_hash_key,
             });
         }
-        if let Some(rate) = source.rate {
-            let due = Duration::from_nanos(issued * 1_000_000_000 / rate);
-            tokio::time::sleep_until(shared.started + due).await;
-        }
-        issued += batch.len() as u64;
-        put(client, stream, batch, shared, &mut account).await?;
-        lock(&shared.view).put(account.count(), shared.started.elapsed());
+        self.put(batch).await?;
+        Ok(position)
     }
-    Ok(account)
-}
 
-/// Puts one batch, and again what of it was refused.
-async fn put(
-    client: &Client,
-    stream: &str,
-    mut batch: Vec<PutRecordsRequestEntry>,
-    shared: &Shared,
-    account: &mut Account,
-) -> Outcome {
-    shared.note_sent(&batch);
-    for attempt in 1..=ATTEMPTS_MAX {
-        let answers = client.put_records(stream, batch.clone()).await?;
-        let mut refused = Vec::new();
-        for (entry, answer) in batch.into_iter().zip(answers) {
-            match (answer.shard_id, answer.sequence_number) {
-                (Some(shard), Some(number)) => {
-                    account.note(&shard, &number, &entry.partition_key, &entry.data);
+    /// Puts one batch, and again what of it was refused.
+    async fn put(&mut self, mut batch: Vec<PutRecordsRequestEntry>) -> Outcome {
+        self.shared.note_sent(&batch);
+        for attempt in 1..=ATTEMPTS_MAX {
+            let answers = self.client.put_records(self.stream, batch.clone()).await?;
+            let mut refused = Vec::new();
+            let mut acknowledged = Vec::with_capacity(batch.len());
+            for (entry, answer) in batch.iter().zip(answers) {
+                match (answer.shard_id, answer.sequence_number) {
+                    (Some(shard), Some(sequence_number)) => acknowledged.push(Acknowledged {
+                        shard,
+                        sequence_number,
+                        key: &entry.partition_key,
+                        data: &entry.data,
+                    }),
+                    _ => refused.push(entry.clone()),
                 }
-                _ => refused.push(entry),
             }
+            self.account.note_acknowledged(acknowledged);
+            if refused.is_empty() {
+                return Ok(());
+            }
+            batch = refused;
+            tokio::time::sleep(Duration::from_millis(100) * (1 << attempt)).await;
         }
-        if refused.is_empty() {
-            return Ok(());
-        }
-        batch = refused;
-        tokio::time::sleep(Duration::from_millis(100) * (1 << attempt)).await;
+        Err(Failure::failed(format!("{} were refused {ATTEMPTS_MAX} times", batch.len()))
+            .advise("put more slowly with --rate, or over more --shards"))
     }
-    Err(Failure::failed(format!("{} records were refused {ATTEMPTS_MAX} times", batch.len())))
 }
 
 /// Reads every shard from its first record to its end.
-async fn read_back(client: &Client, stream: &str) -> Outcome<(Account, u64)> {
+async fn read_back(client: &Client, stream: &str, expected: u64) -> Outcome<(Account, u64)> {
+    let progress = Progress::bar("reading", expected);
     let mut account = Account::default();
     let mut bytes = 0;
     for shard in client.list_shards(stream).await? {
         let id = &shard.shard_id;
         let mut iterator = Some(client.shard_iterator(stream, id, &ReadFrom::TrimHorizon).await?);
         while let Some(at) = iterator {
-            let answer = client.get_records(at, None).await?;
+            let answer = match client.get_records(at.clone(), None).await {
+                Err(error) if error.is_throttling() => {
+                    iterator = Some(at);
+                    tokio::time::sleep(THROTTLED_WAIT).await;
+                    continue;
+                }
+                answer => answer?,
+            };
             for record in &answer.records {
                 bytes += record.data.len() as u64;
                 account.note(id, &record.sequence_number, &record.partition_key, &record.data);
             }
+            progress.at(account.count());
             let is_end = answer.millis_behind_latest.is_none_or(|behind| behind == 0);
             iterator =
                 answer.next_shard_iterator.filter(|_| !(is_end && answer.records.is_empty()));
         }
     }
+    progress.finish();
     Ok((account, bytes))
 }

@@ -1,7 +1,8 @@
 //! The proof that what came out is what went in: one hash for each shard and each way of reading.
 //!
-//! A shard's hash runs over its records in the order of their sequence numbers, keys and data
-//! with their lengths, so that no record can be lost, doubled, changed or moved unseen.
+//! A shard's hash runs over its records in their order: sequence numbers, keys and data, each with
+//! its length, so that no record can be lost, doubled, changed or moved unseen. It is made on the
+//! way, so that no record need be kept.
 
 use std::collections::BTreeMap;
 
@@ -10,65 +11,78 @@ use ring::digest::{Context, SHA256};
 use crate::terminal::{Align, Style, Table, count_text};
 
 /// The records of a stream, as one side saw them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Account {
-    shards: BTreeMap<String, Vec<Entry>>,
+    shards: BTreeMap<String, Chain>,
 }
 
+#[derive(Clone)]
+struct Chain {
+    count: u64,
+    hash: Context,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { count: 0, hash: Context::new(&SHA256) }
+    }
+}
+
+/// A record that the service acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    sequence_number: String,
-    digest: [u8; 32],
+pub(crate) struct Acknowledged<'a> {
+    /// Its shard.
+    pub(crate) shard: String,
+    /// Its sequence number.
+    pub(crate) sequence_number: String,
+    /// Its partition key.
+    pub(crate) key: &'a str,
+    /// Its data.
+    pub(crate) data: &'a [u8],
 }
 
 impl Account {
-    /// Notes a record.
+    /// Notes a record that comes after all that were noted of its shard.
     pub(crate) fn note(&mut self, shard: &str, sequence_number: &str, key: &str, data: &[u8]) {
-        let mut context = Context::new(&SHA256);
-        for part in [key.as_bytes(), data] {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
+        if !self.shards.contains_key(shard) {
+            self.shards.insert(shard.to_owned(), Chain::default());
         }
-        let digest = context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes");
-        let entry = Entry { sequence_number: sequence_number.to_owned(), digest };
-        match self.shards.get_mut(shard) {
-            Some(entries) => entries.push(entry),
-            None => drop(self.shards.insert(shard.to_owned(), vec![entry])),
+        let chain = self.shards.get_mut(shard).expect("inserted above");
+        for part in [sequence_number.as_bytes(), key.as_bytes(), data] {
+            chain.hash.update(&(part.len() as u64).to_le_bytes());
+            chain.hash.update(part);
+        }
+        chain.count += 1;
+    }
+
+    /// Notes what one request was acknowledged with. Requests come one after the other, and within
+    /// one the sequence numbers tell the order; readers are taken by their word.
+    pub(crate) fn note_acknowledged(&mut self, mut request: Vec<Acknowledged<'_>>) {
+        // Numbers without leading zeros: the longer is the larger.
+        request.sort_by(|a, b| {
+            let length = a.sequence_number.len().cmp(&b.sequence_number.len());
+            length.then_with(|| a.sequence_number.cmp(&b.sequence_number))
+        });
+        for record in request {
+            self.note(&record.shard, &record.sequence_number, record.key, record.data);
         }
     }
 
     /// Records noted.
     pub(crate) fn count(&self) -> u64 {
-        self.shards.values().map(|entries| entries.len() as u64).sum()
-    }
-
-    /// Puts each shard's records in the order of their sequence numbers: for acknowledgements,
-    /// which come as they come. Readers are taken by their word.
-    pub(crate) fn sort(&mut self) {
-        for entries in self.shards.values_mut() {
-            // Numbers without leading zeros: the longer is the larger.
-            entries.sort_by(|a, b| {
-                let length = a.sequence_number.len().cmp(&b.sequence_number.len());
-                length.then_with(|| a.sequence_number.cmp(&b.sequence_number))
-            });
-        }
+        self.shards.values().map(|chain| chain.count).sum()
     }
 
     fn summary(&self, shard: &str) -> (u64, String) {
-        let entries = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
-        let mut context = Context::new(&SHA256);
-        for entry in entries {
-            context.update(entry.sequence_number.as_bytes());
-            context.update(&entry.digest);
-        }
-        let digest = context.finish();
+        let chain = self.shards.get(shard).cloned().unwrap_or_default();
+        let digest = chain.hash.finish();
         let first = digest.as_ref()[..8].try_into().expect("SHA-256 has 32 bytes");
-        (entries.len() as u64, format!("{:016x}", u64::from_be_bytes(first)))
+        (chain.count, format!("{:016x}", u64::from_be_bytes(first)))
     }
 }
 
 /// What the three sides saw.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Proof {
     /// What the service acknowledged.
     pub(crate) put: Account,
@@ -109,15 +123,12 @@ impl Proof {
         for shard in self.shards() {
             let (count, put) = self.put.summary(shard);
             let (read, pushed) = (self.read.summary(shard).1, self.pushed.summary(shard).1);
-            let verdict = if put == read && put == pushed { "equal" } else { "DIFFERENT" };
-            table.row(vec![
-                shard.clone(),
-                count_text(count),
-                put,
-                read,
-                pushed,
-                verdict.to_owned(),
-            ]);
+            let verdict = if put == read && put == pushed {
+                style.green("equal")
+            } else {
+                style.red("DIFFERENT")
+            };
+            table.row(vec![shard.clone(), count_text(count), put, read, pushed, verdict]);
         }
         table.render(style)
     }
@@ -140,8 +151,12 @@ mod tests {
 
     #[test]
     fn acknowledgements_in_any_order_prove_what_was_read_in_order() {
-        let mut put = account(&[RECORDS[2], RECORDS[1], RECORDS[0]]);
-        put.sort();
+        let mut put = Account::default();
+        let request = [RECORDS[2], RECORDS[1], RECORDS[0]].map(|(shard, number, key, data)| {
+            let (shard, sequence_number) = (shard.to_owned(), number.to_owned());
+            Acknowledged { shard, sequence_number, key, data: data.as_bytes() }
+        });
+        put.note_acknowledged(request.into());
         let proof = Proof { put, read: account(&RECORDS), pushed: account(&RECORDS) };
         assert!(proof.holds());
         assert!(proof.table(Style::plain()).contains("equal"));

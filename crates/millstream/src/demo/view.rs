@@ -14,36 +14,53 @@ const SHARD_LINES_MAX: usize = 8;
 /// Characters shown of a record.
 const RECORD_CHARACTERS: usize = 100;
 
-/// The view.
+/// Where the input ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Total {
+    /// After so many records.
+    Records(u64),
+    /// After so many bytes of lines.
+    Bytes(u64),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The view; gone when it is dropped.
 #[derive(Debug)]
 pub(crate) struct View {
     all: MultiProgress,
+    total: Total,
     put: ProgressBar,
     pushed: ProgressBar,
     shards: BTreeMap<String, ProgressBar>,
 }
 
 impl View {
-    /// A view over `total` records, where that is known.
-    pub(crate) fn new(total: Option<u64>) -> Self {
+    /// A view over an input that ends there.
+    pub(crate) fn new(total: Total) -> Self {
         let all = MultiProgress::new();
         let (put, template) = match total {
-            Some(total) => (
-                ProgressBar::new(total),
-                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {human_pos}/{human_len} {prefix}",
+            Total::Records(records) => (
+                ProgressBar::new(records),
+                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {human_pos}/{human_len}  {prefix}",
             ),
-            None => (ProgressBar::new_spinner(), "{msg:<9} {human_pos} {prefix}"),
+            Total::Bytes(bytes) => (
+                ProgressBar::new(bytes),
+                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {decimal_bytes}/{decimal_total_bytes}  \
+                 {prefix}",
+            ),
+            Total::Unknown => (ProgressBar::new_spinner(), "{msg:<9} {human_pos} {prefix}"),
         };
         let put = all.add(put).with_message("putting");
         put.set_style(style(template));
         let pushed = all.add(ProgressBar::new_spinner()).with_message("following");
         pushed.set_style(style("{msg:<9} {human_pos} {prefix}"));
-        Self { all, put, pushed, shards: BTreeMap::new() }
+        Self { all, total, put, pushed, shards: BTreeMap::new() }
     }
 
-    /// Says how many were put, and how fast.
-    pub(crate) fn put(&self, count: u64, elapsed: Duration) {
-        self.put.set_position(count);
+    /// Says how many were put, how far into the input that is, and how fast.
+    pub(crate) fn put(&self, count: u64, position: u64, elapsed: Duration) {
+        self.put.set_position(if self.total == Total::Unknown { count } else { position });
         #[allow(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -84,6 +101,12 @@ impl View {
         for line in self.shards.values().chain([&self.put, &self.pushed]) {
             line.finish_and_clear();
         }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

@@ -5,7 +5,7 @@ mod table;
 
 use std::io::IsTerminal;
 
-pub(crate) use progress::{Progress, bytes_text, count_text, duration_text};
+pub(crate) use progress::{Progress, bytes_text, count_text, duration_text, records_text};
 pub(crate) use table::{Align, Table};
 
 /// Colours for one output; plain where it is no terminal or `NO_COLOR` is set.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar where the end is known, a spinner where it is not; nothing where nobody looks.
-#[derive(Clone, Debug)]
+/// Gone when it is dropped.
+#[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
 }
@@ -18,7 +19,7 @@ impl Progress {
         let bar = ProgressBar::new(total).with_message(label.to_owned());
         bar.set_style(
             ProgressStyle::with_template(
-                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {human_pos}/{human_len} {prefix}",
+                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {human_pos}/{human_len}  {prefix}",
             )
             .expect("the template is well formed"),
         );
@@ -40,7 +41,7 @@ impl Progress {
         let bar = ProgressBar::new(total).with_message(label.to_owned());
         bar.set_style(
             ProgressStyle::with_template(
-                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {bytes}/{total_bytes} {prefix}",
+                "{msg:<9} {wide_bar:.cyan/dim} {percent:>3}%  {decimal_bytes}/{decimal_total_bytes}  {prefix}",
             )
             .expect("the template is well formed"),
         );
@@ -63,6 +64,17 @@ impl Progress {
         Self { bar }
     }
 
+    /// A spinner beside a sentence, for a wait on somebody else.
+    pub(crate) fn waiting(sentence: &str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(sentence.to_owned());
+        bar.set_style(
+            ProgressStyle::with_template("{spinner:.cyan} {msg} ({elapsed})")
+                .expect("the template is well formed"),
+        );
+        bar.enable_steady_tick(TICK);
+        Self { bar }
+    }
+
     /// Says how far it is.
     pub(crate) fn at(&self, position: u64) {
         self.bar.set_position(position);
@@ -79,9 +91,20 @@ impl Progress {
     }
 }
 
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
 /// A count with separators: `1,234,567`.
 pub(crate) fn count_text(count: u64) -> String {
     indicatif::HumanCount(count).to_string()
+}
+
+/// `1 record`, `1,234 records`.
+pub(crate) fn records_text(count: u64) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{} records", count_text(count)) }
 }
 
 /// Bytes in the largest fitting unit of 1,000: `45.2 MB`.
@@ -119,6 +142,8 @@ mod tests {
         assert_eq!(bytes_text(999_999), "1.0 MB");
         assert_eq!(bytes_text(45_200_000), "45.2 MB");
         assert_eq!(count_text(1_234_567), "1,234,567");
+        assert_eq!(records_text(1), "1 record");
+        assert_eq!(records_text(1_000), "1,000 records");
         assert_eq!(duration_text(Duration::from_micros(412)), "0.412 ms");
         assert_eq!(duration_text(Duration::from_micros(12_345)), "12.3 ms");
         assert_eq!(duration_text(Duration::from_millis(4_560)), "4.56 s");
