@@ -19,7 +19,7 @@ enum Ended {
 }
 
 /// Follows one shard as one consumer until it is dropped or the service gives up on it.
-/// Latency is from the start of the put to the event's arrival here.
+/// Latency is from when the put was due to the event's arrival here.
 pub(crate) struct Subscriber {
     pub(crate) bench: Bench,
     pub(crate) consumer_arn: String,

@@ -32,8 +32,10 @@ pub(crate) struct Control {
     /// Records a second, of all workers together.
     rate: Option<u64>,
     stopped: AtomicBool,
-    /// Records that workers were told to send.
+    /// Records that turns were asked for.
     issued: AtomicU64,
+    /// Records that workers were told to send.
+    taken: AtomicU64,
     /// Records done with.
     pub(crate) records: AtomicU64,
     /// Bytes of their data.
@@ -52,6 +54,10 @@ pub(crate) struct Turn {
     pub(crate) due: Instant,
 }
 
+/// How late a timer may wake a worker that had nothing else to do (tokio's timers and epoll each
+/// round up to a millisecond). That is our own lateness, not the endpoint's, and is not counted.
+const TIMER_SLACK: Duration = Duration::from_millis(2);
+
 impl Control {
     /// A run that starts now, and ends after `duration` or `records_max`, whichever is first.
     pub(crate) fn start(
@@ -66,6 +72,7 @@ impl Control {
             rate,
             stopped: AtomicBool::new(false),
             issued: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
@@ -84,8 +91,24 @@ impl Control {
 
     /// Whether the run is over.
     pub(crate) fn is_over(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        let is_enough = |max| self.records.load(Ordering::Relaxed) >= max;
+        self.is_stopped()
             || self.duration.is_some_and(|duration| self.elapsed() >= duration)
+            || self.records_max.is_some_and(is_enough)
+    }
+
+    /// Whether it was ended early.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// In an open loop: records that were due by now, and that no worker had its hands free for.
+    pub(crate) fn unsent(&self) -> u64 {
+        let Some(rate) = self.rate else { return 0 };
+        let lasted = self.duration.unwrap_or(Duration::MAX).min(self.elapsed());
+        let due = lasted.as_nanos() * u128::from(rate) / 1_000_000_000;
+        let due = u64::try_from(due).unwrap_or(u64::MAX).min(self.records_max.unwrap_or(u64::MAX));
+        due.saturating_sub(self.taken.load(Ordering::Relaxed))
     }
 
     /// How far the run is, in thousandths.
@@ -110,6 +133,7 @@ impl Control {
             return None;
         }
         let Some(rate) = self.rate else {
+            self.taken.fetch_add(left, Ordering::Relaxed);
             return Some(Turn { count: left, due: Instant::now() });
         };
         let due_ns = u128::from(first) * 1_000_000_000 / u128::from(rate.max(1));
@@ -117,9 +141,16 @@ impl Control {
         if self.duration.is_some_and(|duration| after >= duration) {
             return None;
         }
-        let due = self.started + after;
-        tokio::time::sleep_until(due).await;
-        if self.stopped.load(Ordering::Relaxed) { None } else { Some(Turn { count: left, due }) }
+        let mut due = self.started + after;
+        if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+            due = Instant::now().min(due + TIMER_SLACK);
+        }
+        if self.is_stopped() {
+            return None;
+        }
+        self.taken.fetch_add(left, Ordering::Relaxed);
+        Some(Turn { count: left, due })
     }
 
     /// Counts what has reached a subscriber.
@@ -155,9 +186,14 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Nanoseconds since the epoch, as records carry them.
+    /// Nanoseconds from the epoch until now.
     pub(crate) fn now_ns(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.ns_of(Instant::now())
+    }
+
+    /// Nanoseconds from the epoch to a moment after it, as records carry them.
+    pub(crate) fn ns_of(&self, moment: Instant) -> u64 {
+        u64::try_from(moment.duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -174,6 +210,31 @@ mod tests {
             due.push(turn.due.duration_since(control.started).as_millis());
         }
         assert_eq!(due, [0, 200, 400, 600, 800]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_was_held_up_counts_from_when_it_was_due() {
+        let control = Control::start(Some(Duration::from_secs(1)), None, Some(10));
+        control.turn(1).await.unwrap();
+        // The answer to the first took until the fourth was due.
+        tokio::time::advance(Duration::from_millis(350)).await;
+        let late = control.turn(1).await.unwrap();
+        assert_eq!(late.due.elapsed(), Duration::from_millis(250));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_due_and_never_sent_is_told() {
+        let control = Control::start(Some(Duration::from_secs(1)), None, Some(100));
+        while control.turn(10).await.is_some() {}
+        assert_eq!(control.unsent(), 0);
+        let held_up = Control::start(Some(Duration::from_secs(1)), None, Some(100));
+        held_up.turn(10).await.unwrap();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert!(held_up.turn(10).await.is_none());
+        assert_eq!(held_up.unsent(), 90);
+        let closed = Control::start(Some(Duration::from_secs(1)), None, None);
+        closed.turn(1).await.unwrap();
+        assert_eq!(closed.unsent(), 0);
     }
 
     #[tokio::test(start_paused = true)]

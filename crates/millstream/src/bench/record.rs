@@ -2,7 +2,7 @@
 //!
 //! Layout, little-endian: run (8 bytes), writer (4), number in the writer's order (8), when it was
 //! sent in nanoseconds of the run (8), then filler cut from a random block at a place that follows
-//! from writer and number. So no two records are alike, none compresses, and nothing needs to be
+//! from all of these. So no two records are alike, none compresses, and nothing needs to be
 //! remembered to check them.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -61,7 +61,7 @@ impl RecordForm {
         buffer.put_u32_le(of.writer);
         buffer.put_u64_le(of.number);
         buffer.put_u64_le(sent_ns);
-        buffer.put_slice(self.filler(of));
+        buffer.put_slice(self.filler(of, sent_ns));
         buffer.split().freeze()
     }
 
@@ -81,13 +81,17 @@ impl RecordForm {
             return (Read::Foreign, 0);
         }
         let identity = Identity { writer, number };
-        let whole = data[RECORD_BYTES_MIN..] == *self.filler(identity);
+        let whole = data[RECORD_BYTES_MIN..] == *self.filler(identity, sent);
         (if whole { Read::Whole(identity) } else { Read::Corrupt(identity) }, sent)
     }
 
-    fn filler(&self, of: Identity) -> &[u8] {
+    fn filler(&self, of: Identity, sent_ns: u64) -> &[u8] {
         // Any odd constant spreads neighbours over the block (2^64 divided by the golden ratio).
-        let mixed = (of.number ^ (u64::from(of.writer) << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let identity = of.number ^ (u64::from(of.writer) << 40);
+        // In two steps: every bit of either reaches the highest ones.
+        let mixed = (identity.wrapping_mul(SPREAD) ^ sent_ns).wrapping_mul(SPREAD);
+        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(SPREAD);
         let at = usize::try_from(mixed >> 44).expect("20 bits");
         &self.filler[at..at + self.record_bytes - RECORD_BYTES_MIN]
     }
@@ -180,10 +184,10 @@ mod tests {
         let data = form.make(&mut BytesMut::new(), of, 5);
         assert_eq!(data.len(), 100);
         assert_eq!(form.judge(&data), (Read::Whole(of), 5));
-        for at in (0..100).filter(|at| !(20..28).contains(at)) {
+        for bit in 0..800 {
             let mut bytes = data.to_vec();
-            bytes[at] ^= 1;
-            assert_ne!(form.judge(&bytes).0, Read::Whole(of), "flipped at {at}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(form.judge(&bytes).0, Read::Whole(of), "flipped at {bit}");
         }
         for cut in 0..100 {
             assert_ne!(form.judge(&data[..cut]).0, Read::Whole(of), "cut at {cut}");

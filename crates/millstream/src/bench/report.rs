@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::histogram::Histogram;
 use super::verify::Verdict;
 use super::work::Tally;
-use crate::terminal::{Align, Style, Table, bytes_text, count_text, duration_text};
+use crate::terminal::{Align, Style, Table, bytes_text, count_text, duration_text, records_text};
 
 /// One kind of work of a run.
 #[derive(Clone, Debug)]
@@ -20,6 +20,30 @@ pub(crate) struct Section {
     pub(crate) lasted: Duration,
     /// What it came to.
     pub(crate) tally: Tally,
+    /// Records that were due, and that nobody had his hands free for (open loop).
+    pub(crate) unsent: u64,
+}
+
+/// What reading back came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// Nobody asked for it.
+    Skipped,
+    /// It was read, and compared.
+    Done(Verdict),
+    /// It could not be read.
+    Failed(String),
+}
+
+impl Verification {
+    /// Whether nothing is known against the service.
+    fn is_good(&self) -> bool {
+        match self {
+            Self::Skipped => true,
+            Self::Done(verdict) => verdict.is_good(),
+            Self::Failed(_) => false,
+        }
+    }
 }
 
 /// A whole run.
@@ -29,8 +53,8 @@ pub(crate) struct Report {
     pub(crate) setting: Vec<(&'static str, Value)>,
     /// What was done.
     pub(crate) sections: Vec<Section>,
-    /// What reading back found, where it was asked for.
-    pub(crate) verdict: Option<Verdict>,
+    /// What reading back found.
+    pub(crate) verification: Verification,
 }
 
 #[allow(clippy::cast_precision_loss)] // Shown with three digits.
@@ -48,21 +72,22 @@ impl Report {
     pub(crate) fn is_good(&self) -> bool {
         self.sections.iter().all(|section| section.tally.error_count() == 0)
             && self.sections.iter().all(|section| section.tally.corrupt == 0)
-            && self.verdict.is_none_or(|verdict| verdict.is_good())
+            && self.verification.is_good()
     }
 
     /// For people.
     pub(crate) fn text(&self, style: Style) -> String {
-        let setting: Vec<String> = self
-            .setting
+        let plain =
+            |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let (head, rest) = self.setting.split_at(self.setting.len().min(2));
+        let head: Vec<String> = head.iter().map(|(_, value)| plain(value)).collect();
+        let rest: Vec<String> = rest
             .iter()
-            .map(|(name, value)| {
-                let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-                format!("{name} {value}")
-            })
+            .map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value)))
             .collect();
         let mut table = Table::new(&[
             ("", Align::Left),
+            ("lasted", Align::Right),
             ("records/s", Align::Right),
             ("MB/s", Align::Right),
             ("requests/s", Align::Right),
@@ -75,12 +100,17 @@ impl Report {
         for section in &self.sections {
             table.row(section.cells());
         }
-        let mut text = format!("{}\n\n{}\n", setting.join(", "), table.render(style));
+        let mut text = format!(
+            "{}\n{}\n\n{}\n",
+            style.bold(&head.join(" to ")),
+            rest.join(", "),
+            table.render(style)
+        );
         for section in &self.sections {
             text.push_str(&section.footnotes(style));
         }
-        text += "\n";
-        text += &verdict_text(self.verdict, style);
+        text += "\n\n";
+        text += &verification_text(&self.verification, style);
         text
     }
 
@@ -93,22 +123,30 @@ impl Report {
             "sections": self.sections.iter().map(Section::json).collect::<Vec<_>>(),
             "good": self.is_good(),
         });
-        value["verified"] = self.verdict.map_or(Value::Null, |verdict| {
-            json!({
+        value["verified"] = match &self.verification {
+            Verification::Skipped => Value::Null,
+            Verification::Failed(reason) => json!({ "failed": reason }),
+            Verification::Done(verdict) => json!({
                 "read": verdict.read,
                 "missing": verdict.missing,
                 "duplicate": verdict.duplicate,
                 "corrupt": verdict.corrupt,
                 "reordered": verdict.reordered,
                 "unacknowledged_but_there": verdict.unacknowledged,
-            })
-        });
+            }),
+        };
         value
     }
 }
 
-fn verdict_text(verdict: Option<Verdict>, style: Style) -> String {
-    let Some(verdict) = verdict else { return "not verified (--no-verify)\n".to_owned() };
+fn verification_text(verification: &Verification, style: Style) -> String {
+    let verdict = match verification {
+        Verification::Done(verdict) => verdict,
+        Verification::Skipped => return "not verified (--no-verify)\n".to_owned(),
+        Verification::Failed(reason) => {
+            return format!("{}: {reason}\n", style.red("NOT VERIFIED"));
+        }
+    };
     let counts = format!(
         "{} records read back: {} missing, {} duplicate, {} corrupt, {} out of order",
         count_text(verdict.read),
@@ -125,6 +163,12 @@ impl Section {
     /// What its latency means, and what failed.
     fn footnotes(&self, style: Style) -> String {
         let mut lines = vec![format!("\n{} latency: {}", self.name, self.latency_of)];
+        if self.unsent > 0 {
+            lines.push(style.yellow(&format!(
+                "{} were due and not sent: the rate was not kept",
+                records_text(self.unsent)
+            )));
+        }
         let errors = self.tally.errors.iter();
         lines.extend(errors.map(|(code, count)| style.red(&format!("{count} x {code}"))));
         lines.join("\n")
@@ -136,6 +180,7 @@ impl Section {
         let megabytes = per_second(tally.bytes, self.lasted) / 1e6;
         vec![
             self.name.to_owned(),
+            duration_text(self.lasted),
             count_text(whole(per_second(tally.records, self.lasted))),
             format!("{megabytes:.1}"),
             count_text(whole(per_second(tally.requests, self.lasted))),
@@ -160,6 +205,7 @@ impl Section {
             "megabytes_per_second": per_second(tally.bytes, self.lasted) / 1e6,
             "requests_per_second": per_second(tally.requests, self.lasted),
             "latency_ms": latency_json(&tally.latency),
+            "unsent": self.unsent,
             "errors": tally.errors,
             "corrupt": tally.corrupt,
         })
@@ -188,7 +234,7 @@ pub(crate) fn plan_text(workload: &str, record_bytes: usize, endpoint: &str) -> 
 mod tests {
     use super::*;
 
-    fn report(verdict: Option<Verdict>) -> Report {
+    fn report(verification: Verification) -> Report {
         let mut tally =
             Tally { requests: 10, records: 5_000, bytes: 5_000_000, ..Tally::default() };
         (0..10).for_each(|_| tally.latency.record(Duration::from_millis(2)));
@@ -197,20 +243,24 @@ mod tests {
             latency_of: "request to answer",
             lasted: Duration::from_secs(2),
             tally,
+            unsent: 0,
         };
-        Report {
-            setting: vec![("workload", json!("put-batch")), ("shards", json!(4))],
-            sections: vec![section],
-            verdict,
-        }
+        let setting = vec![
+            ("workload", json!("put-batch")),
+            ("endpoint", json!("http://h")),
+            ("record_bytes", json!(1000)),
+            ("shards", json!(4)),
+        ];
+        Report { setting, sections: vec![section], verification }
     }
 
     #[test]
     fn text_and_json_say_the_same() {
-        let report = report(Some(Verdict { read: 5_000, ..Verdict::default() }));
+        let verdict = Verdict { read: 5_000, ..Verdict::default() };
+        let report = report(Verification::Done(verdict));
         let text = report.text(Style::plain());
-        assert!(text.starts_with("workload put-batch, shards 4\n"), "{text}");
-        assert!(text.contains("put      2,500   2.5           5  2.000 ms"), "{text}");
+        assert!(text.starts_with("put-batch to http://h\nrecord bytes 1000, shards 4\n"), "{text}");
+        assert!(text.contains("put  2.00 s      2,500   2.5           5  2.000 ms"), "{text}");
         assert!(text.contains("verified: 5,000 records read back: 0 missing"), "{text}");
         let json = report.json();
         assert_eq!(json["sections"][0]["megabytes_per_second"], 2.5);
@@ -219,8 +269,16 @@ mod tests {
 
     #[test]
     fn a_lost_record_or_an_error_is_no_good_run() {
-        assert!(!report(Some(Verdict { missing: 1, ..Verdict::default() })).is_good());
-        let mut failed = report(None);
+        let lost = Verdict { missing: 1, ..Verdict::default() };
+        assert!(!report(Verification::Done(lost)).is_good());
+        let unread = report(Verification::Failed("nothing answers".to_owned()));
+        assert!(!unread.is_good());
+        assert!(unread.text(Style::plain()).contains("NOT VERIFIED: nothing answers"));
+        assert_eq!(unread.json()["verified"]["failed"], "nothing answers");
+        let mut late = report(Verification::Skipped);
+        late.sections[0].unsent = 7;
+        assert!(late.text(Style::plain()).contains("7 records were due and not sent"));
+        let mut failed = report(Verification::Skipped);
         failed.sections[0].tally.errors.insert("Broken".to_owned(), 1);
         assert!(!failed.is_good());
         assert!(failed.text(Style::plain()).contains("1 x Broken"));

@@ -99,6 +99,8 @@ struct ShardCheck {
 }
 
 const EMPTY_WAIT: Duration = Duration::from_millis(20);
+/// The service allows five reads a second of a shard (documented).
+const THROTTLED_WAIT: Duration = Duration::from_millis(250);
 
 impl ShardCheck {
     async fn run(self) -> Result<(Seen, u64), CallError> {
@@ -108,7 +110,14 @@ impl ShardCheck {
             self.client.shard_iterator(&self.stream, &self.shard, &ReadFrom::TrimHorizon).await?;
         let mut iterator = Some(start);
         while let Some(at) = iterator {
-            let answer = self.client.get_records(at, Some(LIMIT)).await?;
+            let answer = match self.client.get_records(at.clone(), Some(LIMIT)).await {
+                Err(error) if error.is_throttling() => {
+                    iterator = Some(at);
+                    tokio::time::sleep(THROTTLED_WAIT).await;
+                    continue;
+                }
+                answer => answer?,
+            };
             for record in &answer.records {
                 let (read, _) = self.form.judge(&record.data);
                 seen.note(read);

@@ -90,7 +90,7 @@ pub(crate) async fn put(bench: Bench, writer: u32, batch: u64) -> Tally {
     while let Some(turn) = bench.control.turn(batch).await {
         let first = sent.end;
         sent.end += turn.count;
-        let sent_ns = bench.now_ns();
+        let sent_ns = bench.ns_of(turn.due);
         let mut entries: Vec<PutRecordsRequestEntry> = (first..sent.end)
             .map(|number| PutRecordsRequestEntry {
                 data: bench.form.make(&mut buffer, Identity { writer, number }, sent_ns),
@@ -156,6 +156,9 @@ fn note_error(tally: &mut Tally, error: &CallError) {
     let code = match error {
         CallError::Service(service) => service.code.clone(),
         CallError::Unreachable { .. } => "Unreachable".to_owned(),
+        CallError::Untrusted { .. } => "Untrusted".to_owned(),
+        CallError::NotTls { .. } => "NotTls".to_owned(),
+        CallError::NotHttp { .. } => "NotHttp".to_owned(),
         CallError::Broken { .. } => "Broken".to_owned(),
         CallError::TimedOut { .. } => "TimedOut".to_owned(),
         CallError::Unreadable { .. } => "Unreadable".to_owned(),
@@ -220,7 +223,7 @@ async fn pass(bench: &Bench, shard: &str, limit: i32, tally: &mut Tally) -> Resu
     Ok(())
 }
 
-/// Follows one shard's end; latency is from the put's start to the record's arrival here.
+/// Follows one shard's end; latency is from when the put was due to the record's arrival here.
 pub(crate) async fn follow(bench: Bench, shard: String, limit: i32, poll: Duration) -> Tally {
     let mut tally = Tally::default();
     let mut errors_in_a_row = 0;

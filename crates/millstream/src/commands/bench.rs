@@ -1,7 +1,8 @@
 //! `bench`: loads an endpoint, ours or another, and measures it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -15,19 +16,22 @@ use tokio::time::Instant;
 
 use crate::bench::fan_out::Subscriber;
 use crate::bench::record::{RECORD_BYTES_MIN, RecordForm};
-use crate::bench::report::{Report, Section, plan_text};
-use crate::bench::verify::{Verdict, verify};
+use crate::bench::report::{Report, Section, Verification, plan_text};
+use crate::bench::verify::verify;
 use crate::bench::work::{self, Tally, WriterNumbers};
 use crate::bench::{Bench, Control};
 use crate::endpoint::{EndpointFlags, connect};
 use crate::exit::{Failure, Outcome};
+use crate::interrupt::{Interrupts, interrupted};
 use crate::terminal::{Progress, Style, count_text};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A stream of its own is made and deleted, unless --stream names one. Latency is from the request's
-start (with --rate: from when it was due) to its whole answer; for fan-out, from the put's start
-to the event's arrival. Afterwards everything acknowledged is read back and compared byte by byte.
+A stream of its own is made and deleted, unless --stream names one. Connections stand before the
+load begins. Latency is from the request's start (with --rate: from when it was due, so that a slow
+answer makes those behind it late) to its whole answer; for fan-out and mixed also from when the put
+was due to the record's arrival at its reader. Afterwards everything acknowledged is read back and
+compared byte by byte. Ctrl-C ends the load early, with a report; a second one ends it all.
 
 Examples:
   millstream bench put-batch --record-bytes 1024 --connections 4
@@ -65,7 +69,7 @@ pub(crate) struct Arguments {
     /// How long to load, such as 500ms, 10s, 2m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     duration: Duration,
-    /// Stop after this many records, instead of by time
+    /// Stop after this many records put (get: read), instead of by time
     #[arg(long, value_name = "COUNT", conflicts_with = "duration",
           value_parser = clap::value_parser!(u64).range(1..))]
     records: Option<u64>,
@@ -81,6 +85,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT", default_value = "10000",
           value_parser = clap::value_parser!(i32).range(1..=10_000))]
     limit: i32,
+    /// Wait this long after an empty GetRecords (mixed); AWS allows five a second of a shard
+    #[arg(long, value_name = "MS", default_value = "10")]
+    poll_ms: u64,
     /// Do not read back what was put
     #[arg(long)]
     no_verify: bool,
@@ -135,11 +142,22 @@ const TICK: Duration = Duration::from_millis(100);
 const DELIVERY_MAX: Duration = Duration::from_secs(10);
 const SUBSCRIBE_MAX: Duration = Duration::from_secs(60);
 const FAN_OUT_RATE: u64 = 500;
-const FOLLOW_POLL: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(arguments: Arguments) -> Outcome {
-    let run = Run::prepare(arguments).await?;
-    let outcome = run.measured().await;
+    if arguments.workload == Workload::Get && arguments.rate.is_some() {
+        return Err(Failure::usage("get reads as fast as it goes, and takes no --rate")
+            .advise("leave --rate out, or use mixed"));
+    }
+    let run = Run::new(arguments)?;
+    if run.is_own_stream {
+        let capacity = Capacity::Shards(run.arguments.shards);
+        run.client.create_stream(&run.stream, capacity).await?;
+    }
+    let outcome = tokio::select! {
+        biased;
+        () = run.interrupts.second() => Err(interrupted()),
+        outcome = run.measured() => outcome,
+    };
     run.clean_up().await;
     let report = outcome?;
     if run.arguments.json {
@@ -147,10 +165,11 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
     } else {
         print!("{}", report.text(Style::of_stdout()));
     }
-    match report.verdict {
-        Some(verdict) if !verdict.is_good() => {
+    match &report.verification {
+        Verification::Done(verdict) if !verdict.is_good() => {
             Err(Failure::mismatch("what was read back is not what was acknowledged"))
         }
+        Verification::Failed(_) => Err(Failure::failed("what was put could not be read back")),
         _ if report.is_good() => Ok(()),
         _ => Err(Failure::failed("some requests failed; the counts stand above")),
     }
@@ -167,10 +186,14 @@ struct Run {
     form: Arc<RecordForm>,
     writers: WriterNumbers,
     epoch: Instant,
+    interrupts: Interrupts,
+    /// What was registered and must go again.
+    consumers: Mutex<Vec<String>>,
 }
 
 impl Run {
-    async fn prepare(arguments: Arguments) -> Outcome<Self> {
+    fn new(arguments: Arguments) -> Outcome<Self> {
+        let interrupts = Interrupts::listen()?;
         let mut settings = arguments.endpoint.settings()?;
         let client = connect(settings.clone())?;
         settings.connections = usize::try_from(arguments.connections).unwrap_or(usize::MAX);
@@ -181,31 +204,56 @@ impl Run {
             Some(name) => (name.clone(), false),
             None => (format!("millstream-bench-{run:016x}"), true),
         };
-        if is_own_stream {
-            client.create_stream(&stream, Capacity::Shards(arguments.shards)).await?;
-            let described = client.wait_until_active(&stream).await?;
-            // A record counts with its partition key.
-            let kib = (arguments.record_bytes + KEY_BYTES_MAX).div_ceil(1_024);
-            if kib > RECORD_KIB_DEFAULT as usize {
-                let kib = i32::try_from(kib).unwrap_or(i32::MAX).min(RECORD_KIB_MAX.cast_signed());
-                client.update_max_record_size(&described.stream_arn, kib).await?;
-            }
-        }
-        client.wait_until_active(&stream).await?;
         let form = Arc::new(RecordForm::new(run, arguments.record_bytes));
-        let writers = WriterNumbers::default();
-        let epoch = Instant::now();
-        Ok(Self { arguments, loader, client, stream, is_own_stream, form, writers, epoch })
+        Ok(Self {
+            arguments,
+            loader,
+            client,
+            stream,
+            is_own_stream,
+            form,
+            writers: WriterNumbers::default(),
+            epoch: Instant::now(),
+            interrupts,
+            consumers: Mutex::default(),
+        })
+    }
+
+    /// Waits until the stream takes such records and all connections stand; gives its open shards.
+    async fn make_ready(&self) -> Outcome<i32> {
+        let progress = Progress::waiting("the stream is being made ready");
+        let stream = self.client.wait_until_active(&self.stream).await?;
+        // A record counts with its partition key.
+        let kib = (self.arguments.record_bytes + KEY_BYTES_MAX).div_ceil(1_024);
+        if self.is_own_stream && kib > RECORD_KIB_DEFAULT as usize {
+            let kib = i32::try_from(kib).unwrap_or(i32::MAX).min(RECORD_KIB_MAX.cast_signed());
+            self.client.update_max_record_size(&stream.stream_arn, kib).await?;
+            self.client.wait_until_active(&self.stream).await?;
+        }
+        self.loader.connect_ahead().await?;
+        progress.finish();
+        Ok(stream.open_shard_count)
     }
 
     async fn clean_up(&self) {
-        if self.is_own_stream && self.client.delete_stream(&self.stream).await.is_err() {
-            eprintln!("the stream {} could not be deleted and is still there", self.stream);
+        if self.is_own_stream {
+            // Its consumers go with it.
+            if self.client.delete_stream(&self.stream).await.is_err() {
+                eprintln!("the stream {} could not be deleted and is still there", self.stream);
+            }
+            return;
+        }
+        let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for consumer in consumers {
+            if self.client.deregister_consumer(&consumer).await.is_err() {
+                eprintln!("the consumer {consumer} could not be deregistered and is still there");
+            }
         }
     }
 
     /// Loads, then reads back.
     async fn measured(&self) -> Outcome<Report> {
+        let shards = self.make_ready().await?;
         let sections = match self.arguments.workload {
             Workload::PutSingle => vec![self.put(1).await],
             Workload::PutBatch => vec![self.put(self.batch()).await],
@@ -213,19 +261,19 @@ impl Run {
             Workload::FanOut => self.fan_out().await?,
             Workload::Mixed => self.mixed().await?,
         };
-        let verdict = if self.arguments.no_verify {
-            None
+        let verification = if self.arguments.no_verify {
+            Verification::Skipped
         } else {
-            let mut sent = std::collections::BTreeMap::new();
+            let mut sent = BTreeMap::new();
             for section in &sections {
                 sent.extend(section.tally.writers.clone());
             }
-            Some(self.verify(&sent).await?)
+            self.verify(&sent).await
         };
-        Ok(Report { setting: self.setting(), sections, verdict })
+        Ok(Report { setting: self.setting(shards), sections, verification })
     }
 
-    fn setting(&self) -> Vec<(&'static str, serde_json::Value)> {
+    fn setting(&self, shards: i32) -> Vec<(&'static str, serde_json::Value)> {
         let arguments = &self.arguments;
         let workload = arguments.workload.to_possible_value().expect("none is hidden");
         let codec = arguments.endpoint.codec.to_possible_value().expect("none is hidden");
@@ -234,7 +282,7 @@ impl Run {
             ("workload", json!(workload.get_name())),
             ("endpoint", json!(self.client.endpoint().to_string())),
             ("record_bytes", json!(arguments.record_bytes)),
-            ("shards", json!(arguments.shards)),
+            ("shards", json!(shards)),
             ("connections", json!(arguments.connections)),
             ("codec", json!(codec.get_name())),
             ("http", json!(http)),
@@ -288,14 +336,22 @@ impl Run {
         let control = self.control();
         let workers = self.spawn_writers(&self.bench(&control), self.arguments.connections, batch);
         let tally = self.watch(&control, work::join(workers)).await;
-        put_section(tally, &control)
+        self.put_section(tally, &control)
+    }
+
+    fn put_section(&self, tally: Tally, control: &Control) -> Section {
+        let latency_of = match self.rate() {
+            Some(_) => "from when the request was due to its answer",
+            None => "request to its answer",
+        };
+        let (lasted, unsent) = (control.elapsed(), control.unsent());
+        Section { name: "put", latency_of, lasted, tally, unsent }
     }
 
     /// Puts what will be read; quietly retried until it is all there.
     async fn prefill(&self) -> Outcome<Tally> {
         let records =
             (self.arguments.prefill * 1_000_000).div_ceil(self.form.record_bytes() as u64);
-        let records = self.arguments.records.unwrap_or(records);
         let control = Arc::new(Control::start(None, Some(records), None));
         let workers = self.spawn_writers(&self.bench(&control), 4, self.batch());
         let tally = self.watch_as("filling", &control, work::join(workers)).await;
@@ -309,8 +365,7 @@ impl Run {
     async fn get(&self) -> Outcome<Vec<Section>> {
         let filled = self.prefill().await?;
         let shards = self.shard_ids().await?;
-        let duration = Some(self.arguments.duration);
-        let control = Arc::new(Control::start(duration, None, None));
+        let control = self.control();
         let bench = self.bench(&control);
         let mut workers = JoinSet::new();
         for first in 0..self.arguments.connections as usize {
@@ -320,7 +375,8 @@ impl Run {
         let mut tally = self.watch(&control, work::join(workers)).await;
         let lasted = control.elapsed();
         tally.writers = filled.writers;
-        Ok(vec![Section { name: "get", latency_of: "GetRecords to its answer", lasted, tally }])
+        let latency_of = "GetRecords to its answer";
+        Ok(vec![Section { name: "get", latency_of, lasted, tally, unsent: 0 }])
     }
 
     async fn shard_ids(&self) -> Outcome<Vec<String>> {
@@ -334,17 +390,18 @@ impl Run {
         let bench = self.bench(&control);
         let mut readers = JoinSet::new();
         let half = (self.arguments.connections / 2).max(1);
+        let poll = Duration::from_millis(self.arguments.poll_ms);
         for shard in shards {
             let limit = self.arguments.limit;
-            readers.spawn(work::follow(bench.clone(), shard, limit, FOLLOW_POLL));
+            readers.spawn(work::follow(bench.clone(), shard, limit, poll));
         }
         let writers = self.spawn_writers(&bench, half, self.batch());
         let put = self.watch(&control, work::join(writers)).await;
-        let put = put_section(put, &control);
+        let put = self.put_section(put, &control);
         control.stop();
         let tally = work::join(readers).await;
-        let latency_of = "put's start to the record's arrival at a polling reader";
-        let get = Section { name: "get", latency_of, lasted: put.lasted, tally };
+        let latency_of = "from when the put was due to the record's arrival at a polling reader";
+        let get = Section { name: "get", latency_of, lasted: put.lasted, tally, unsent: 0 };
         Ok(vec![put, get])
     }
 
@@ -355,10 +412,11 @@ impl Run {
         let (done, is_done) = watch::channel(false);
         let mut subscribers = JoinSet::new();
         let mut ready = Vec::new();
-        let mut consumers = Vec::new();
         for index in 0..self.arguments.consumers {
             let name = format!("bench-{index}-{:08x}", SystemRand::new().next_u64() >> 32);
             let consumer = self.client.register_consumer(&stream.stream_arn, &name).await?;
+            let arn = consumer.consumer_arn.clone();
+            self.consumers.lock().unwrap_or_else(PoisonError::into_inner).push(arn);
             for shard in &shards {
                 let (told, standing) = oneshot::channel();
                 ready.push(standing);
@@ -371,7 +429,6 @@ impl Run {
                 };
                 subscribers.spawn(subscriber.run());
             }
-            consumers.push(consumer.consumer_arn);
         }
         let standing = futures_util::future::join_all(ready);
         tokio::time::timeout(SUBSCRIBE_MAX, standing)
@@ -381,7 +438,7 @@ impl Run {
         let load = self.control();
         let writers = self.spawn_writers(&self.bench(&load), self.arguments.connections, 1);
         let put = self.watch(&load, work::join(writers)).await;
-        let put = put_section(put, &load);
+        let put = self.put_section(put, &load);
         let expected = put.tally.records * u64::from(self.arguments.consumers);
         let waited = Instant::now();
         while control.delivered_count() < expected && waited.elapsed() < DELIVERY_MAX {
@@ -389,15 +446,12 @@ impl Run {
         }
         done.send_replace(true);
         let tally = work::join(subscribers).await;
-        for consumer in consumers {
-            self.client.deregister_consumer(&consumer).await?;
-        }
-        let latency_of = "put's start to the event's arrival";
-        let fan_out = Section { name: "fan-out", latency_of, lasted: put.lasted, tally };
+        let latency_of = "from when the put was due to the event's arrival";
+        let fan_out = Section { name: "fan-out", latency_of, lasted: put.lasted, tally, unsent: 0 };
         Ok(vec![put, fan_out])
     }
 
-    async fn verify(&self, sent: &std::collections::BTreeMap<u32, work::Sent>) -> Outcome<Verdict> {
+    async fn verify(&self, sent: &BTreeMap<u32, work::Sent>) -> Verification {
         let total = sent.values().map(|sent| sent.end).sum();
         let progress = Progress::bar("verifying", total);
         let read = Arc::new(AtomicU64::new(0));
@@ -411,7 +465,10 @@ impl Run {
             }
         };
         progress.finish();
-        Ok(verdict?)
+        match verdict {
+            Ok(verdict) => Verification::Done(verdict),
+            Err(error) => Verification::Failed(error.to_string()),
+        }
     }
 
     async fn watch(&self, control: &Arc<Control>, work: impl Future<Output = Tally>) -> Tally {
@@ -437,7 +494,7 @@ impl Run {
             tokio::select! {
                 biased;
                 tally = &mut work => break tally,
-                _ = tokio::signal::ctrl_c() => control.stop(),
+                () = self.interrupts.first(), if !control.is_stopped() => control.stop(),
                 () = tokio::time::sleep(TICK) => {
                     let now = (control.records.load(Ordering::Relaxed), control.elapsed());
                     let seconds = now.1.saturating_sub(last.1).as_secs_f64().max(1e-9);
@@ -453,11 +510,6 @@ impl Run {
         progress.finish();
         tally
     }
-}
-
-fn put_section(tally: Tally, control: &Control) -> Section {
-    let lasted = control.elapsed();
-    Section { name: "put", latency_of: "request to its answer", lasted, tally }
 }
 
 #[cfg(test)]
