@@ -6,7 +6,8 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use millstream_api::kinesis::Record;
 use millstream_core::Timestamp;
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -18,7 +19,8 @@ use crate::terminal::Style;
 pub(crate) enum Output {
     /// Time, shard, key and data on a line
     Text,
-    /// An object on a line: arrived, shard, sequence_number, key, data (or data_base64)
+    /// An object on a line: arrived, shard, sequence_number, key, data (JSON as it was put, other
+    /// text as a string; bytes as data_base64)
     Json,
     /// The data and a line break
     Raw,
@@ -79,7 +81,7 @@ impl Shown {
                 out.write_all(&self.data)?;
                 out.write_all(b"\n")
             }
-            Output::Json => writeln!(out, "{}", self.as_json()),
+            Output::Json => self.write_json(out),
             Output::Text => {
                 let shard = self.shard.strip_prefix("shardId-").unwrap_or(&self.shard);
                 let shard = shard.trim_start_matches('0');
@@ -96,25 +98,32 @@ impl Shown {
         }
     }
 
-    fn as_json(&self) -> Value {
-        let mut value = json!({
-            "arrived": crate::commands::streams::moment_ms(self.arrived),
-            "shard": self.shard,
-            "sequence_number": self.sequence_number,
-            "key": self.key,
-        });
+    /// Records that are JSON stand in it as they are, so that `jq .data.user` works and no digit
+    /// of a large number, no second key of the same name and no order is lost on the way.
+    fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        let arrived = crate::commands::streams::moment_ms(self.arrived);
+        let quoted = |text: &str| Value::from(text).to_string();
+        write!(
+            out,
+            "{{\"arrived\":\"{arrived}\",\"shard\":{},\"sequence_number\":{},\"key\":{}",
+            quoted(&self.shard),
+            quoted(&self.sequence_number),
+            quoted(&self.key)
+        )?;
         if let Some(part) = self.part {
-            value["part"] = part.into();
+            write!(out, ",\"part\":{part}")?;
         }
-        if let Ok(text) = std::str::from_utf8(&self.data) {
-            // Records that are JSON show as JSON, so that `jq .data.user` works.
-            let parsed = serde_json::from_str(text).ok();
-            value["data"] = parsed.unwrap_or_else(|| Value::String(text.to_owned()));
-        } else {
-            let encoded = base64_simd::STANDARD.encode_to_string(&self.data);
-            value["data_base64"] = Value::String(encoded);
+        match std::str::from_utf8(&self.data) {
+            Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
+                // Outside of texts, where they cannot stand, line breaks are mere space.
+                writeln!(out, ",\"data\":{}}}", text.trim().replace(['\n', '\r'], " "))
+            }
+            Ok(text) => writeln!(out, ",\"data\":{}}}", quoted(text)),
+            Err(_) => {
+                let encoded = base64_simd::STANDARD.encode_to_string(&self.data);
+                writeln!(out, ",\"data_base64\":\"{encoded}\"}}")
+            }
         }
-        value
     }
 }
 
@@ -183,5 +192,16 @@ mod tests {
         assert_eq!(value(b"plain")["data"], "plain");
         assert_eq!(value(b"\xff")["data_base64"], "/w==");
         assert_eq!(value(b"x")["arrived"], "1970-01-01T01:02:03.004Z");
+    }
+
+    #[test]
+    fn json_inside_json_is_not_written_anew() {
+        let data = b"{ \"n\": 12345678901234567890123,\r\n \"a\": 1.10, \"a\": \"\\n\" }\n";
+        let line = written(data, Output::Json);
+        let kept = r#","data":{ "n": 12345678901234567890123,   "a": 1.10, "a": "\n" }}"#;
+        assert!(line.ends_with(&format!("{kept}\n")), "{line}");
+        assert_eq!(line.lines().count(), 1);
+        let line = written(b"{\"a\":", Output::Json);
+        assert!(line.ends_with(",\"data\":\"{\\\"a\\\":\"}\n"), "{line}");
     }
 }

@@ -6,18 +6,24 @@ use clap::{Args, Subcommand};
 use millstream_api::kinesis::StreamDescriptionSummary;
 use millstream_client::{Capacity, Client};
 use millstream_core::Timestamp;
+use millstream_core::limits::SHARDS_PER_STREAM_MAX;
 use serde_json::json;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use crate::endpoint::EndpointFlags;
 use crate::exit::{Failure, Outcome};
-use crate::terminal::{Align, Style, Table};
+use crate::terminal::{Align, Progress, Style, Table};
 
 #[derive(Args, Debug)]
+// A flag before the action would be passed over: `streams --endpoint-url … delete orders` must not
+// delete somewhere else.
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Examples:
   millstream streams                            what there is, as a table
+  millstream streams list -o json
   millstream streams create orders --shards 4   and wait until it can be used
   millstream streams create clicks --on-demand
   millstream streams describe orders -o json
@@ -26,22 +32,29 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
+    list: ListArguments,
+}
+
+#[derive(Args, Debug)]
+struct ListArguments {
+    /// text or json
+    #[arg(short, long, value_parser = ["text", "json"], default_value = "text")]
+    output: String,
+    #[command(flatten)]
     endpoint: EndpointFlags,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
     /// All streams, a row each (the default)
-    List {
-        #[command(flatten)]
-        endpoint: EndpointFlags,
-    },
+    List(ListArguments),
     /// Make a stream and wait until it can be used
     Create {
         /// Its name
         name: String,
         /// Its shards
-        #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_name = "COUNT", default_value = "1",
+              value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_PER_STREAM_MAX)))]
         shards: u32,
         /// Let the service choose the shards by load
         #[arg(long, conflicts_with = "shards")]
@@ -73,13 +86,13 @@ enum Action {
 
 pub(crate) async fn run(arguments: Arguments) -> Outcome {
     match arguments.action {
-        None => list(&arguments.endpoint.client()?).await,
-        Some(Action::List { endpoint }) => list(&endpoint.client()?).await,
+        None => list(&arguments.list).await,
+        Some(Action::List(arguments)) => list(&arguments).await,
         Some(Action::Create { name, shards, on_demand, endpoint }) => {
             let capacity = if on_demand { Capacity::OnDemand } else { Capacity::Shards(shards) };
             let client = endpoint.client()?;
             client.create_stream(&name, capacity).await?;
-            let stream = client.wait_until_active(&name).await?;
+            let stream = created(&client, &name).await?;
             println!("{} is {} with {}", name, stream.stream_status, shards_text(&stream));
             Ok(())
         }
@@ -103,9 +116,35 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
     }
 }
 
-async fn list(client: &Client) -> Outcome {
-    let names = client.list_streams().await?;
-    if names.is_empty() {
+/// Waits until a new stream can be used; the service itself takes tens of seconds.
+async fn created(client: &Client, name: &str) -> Outcome<StreamDescriptionSummary> {
+    let progress = Progress::waiting(&format!("{name} is being created"));
+    let stream = client.wait_until_active(name).await;
+    progress.finish();
+    Ok(stream?)
+}
+
+/// All streams; one that is deleted while they are listed is left out.
+async fn described_all(client: &Client) -> Outcome<Vec<StreamDescriptionSummary>> {
+    let mut streams = Vec::new();
+    for name in client.list_streams().await? {
+        match client.describe_stream(&name).await {
+            Ok(stream) => streams.push(stream),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(streams)
+}
+
+async fn list(arguments: &ListArguments) -> Outcome {
+    let client = arguments.endpoint.client()?;
+    let streams = described_all(&client).await?;
+    if arguments.output == "json" {
+        println!("{:#}", streams.iter().map(as_json).collect::<serde_json::Value>());
+        return Ok(());
+    }
+    if streams.is_empty() {
         eprintln!("no streams at {} yet: millstream streams create NAME", client.endpoint());
         return Ok(());
     }
@@ -117,10 +156,9 @@ async fn list(client: &Client) -> Outcome {
         ("KEEPS", Align::Right),
         ("CREATED", Align::Left),
     ]);
-    for name in names {
-        let stream = client.describe_stream(&name).await?;
+    for stream in streams {
         table.row(vec![
-            name,
+            stream.stream_name.clone(),
             stream.stream_status.to_string(),
             stream.open_shard_count.to_string(),
             mode(&stream),
@@ -144,16 +182,22 @@ fn mode(stream: &StreamDescriptionSummary) -> String {
     details.map_or_else(|| "PROVISIONED".to_owned(), |details| details.stream_mode.to_string())
 }
 
-/// A moment to the second, as people and machines read it.
+/// A moment to the second, in RFC 3339.
 pub(crate) fn moment(at: Timestamp) -> String {
-    moment_ms(Timestamp::from_seconds(at.seconds()))
+    written(at, format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"))
 }
 
-/// A moment to the millisecond, as people and machines read it.
+/// A moment to the millisecond, in RFC 3339: always as long, so that texts sort as times do.
 pub(crate) fn moment_ms(at: Timestamp) -> String {
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    written(at, format)
+}
+
+fn written(at: Timestamp, format: &[BorrowedFormatItem<'_>]) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.ms()) * 1_000_000)
         .ok()
-        .and_then(|moment| moment.format(&Rfc3339).ok())
+        .and_then(|moment| moment.format(format).ok())
         .unwrap_or_else(|| at.ms().to_string())
 }
 
@@ -201,4 +245,16 @@ fn confirmed(name: &str) -> Outcome<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(Failure::failed)?;
     Ok(answer.trim() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_always_as_long() {
+        assert_eq!(moment_ms(Timestamp::from_ms(1_500)), "1970-01-01T00:00:01.500Z");
+        assert_eq!(moment_ms(Timestamp::from_ms(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(moment(Timestamp::from_ms(1_999)), "1970-01-01T00:00:01Z");
+    }
 }

@@ -11,12 +11,14 @@ use millstream_core::{Clock, SystemClock, Timestamp};
 use regex::bytes::Regex;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
 
 use crate::commands::render::{Output, Shown, unfold};
+use crate::commands::streams::moment;
 use crate::endpoint::EndpointFlags;
 use crate::exit::{Failure, Outcome};
 use crate::reading::stream::{Found, Reading, StreamReader};
-use crate::terminal::Style;
+use crate::terminal::{Progress, Style};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -28,7 +30,7 @@ Examples:
   millstream tail orders                          the last 10
   millstream tail orders -f                       and what comes
   millstream tail orders --since 15m --grep error
-  millstream tail orders --since 2026-11-24T08:00:00Z -o json | jq .data
+  millstream tail orders --since 2026-11-24T08:00:00Z -o json | jq -c .data
   millstream tail orders --since start -o raw > everything.txt
   millstream tail orders -f --key user-7")]
 pub(crate) struct Arguments {
@@ -128,11 +130,14 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
     let client = arguments.endpoint.client()?;
     let mut tail = Tail {
         style: Style::of_stdout(),
+        search: Search::default(),
         out: BufWriter::new(std::io::stdout().lock()),
         arguments: &arguments,
         client,
     };
-    match tail.all().await {
+    let ended = tail.all().await;
+    tail.search.end();
+    match ended {
         // Whoever read our output has seen enough, as in `tail | head`.
         Ok(()) | Err(Stop::Closed) => Ok(()),
         Err(Stop::Failed(failure)) => Err(failure),
@@ -160,8 +165,44 @@ impl From<millstream_client::CallError> for Stop {
     }
 }
 
+/// Tells that something goes on while records are read and none of them is shown.
+#[derive(Default)]
+struct Search {
+    /// When it began, and how many were read since.
+    silent: Option<(Instant, u64)>,
+    progress: Option<Progress>,
+}
+
+/// How long nothing may be shown before it is told that something goes on.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
+
+impl Search {
+    /// A record was read.
+    fn read(&mut self, record: &Record) {
+        let (since, count) = self.silent.get_or_insert_with(|| (Instant::now(), 0));
+        *count += 1;
+        if self.progress.is_none() && since.elapsed() > SILENCE_MAX {
+            self.progress = Some(Progress::spinner("reading"));
+        }
+        if let Some(progress) = self.progress.as_ref().filter(|_| *count % 256 == 0) {
+            let arrived = record.approximate_arrival_timestamp.unwrap_or_default();
+            progress.at(*count);
+            progress.note(format!("records, at {}", moment(arrived)));
+        }
+    }
+
+    /// Something is shown.
+    fn end(&mut self) {
+        self.silent = None;
+        if let Some(progress) = self.progress.take() {
+            progress.finish();
+        }
+    }
+}
+
 struct Tail<'a> {
     style: Style,
+    search: Search,
     out: BufWriter<std::io::StdoutLock<'static>>,
     arguments: &'a Arguments,
     client: Client,
@@ -203,6 +244,7 @@ impl Tail<'_> {
         while let Some(found) = reader.next().await? {
             match found {
                 Found::Record(shard, record) => {
+                    self.search.read(&record);
                     for shown in self.wanted(&shard, &record) {
                         if kept.len() == keep {
                             kept.pop_front();
@@ -245,6 +287,7 @@ impl Tail<'_> {
         while let Some(found) = reader.next().await? {
             match found {
                 Found::Record(shard, record) => {
+                    self.search.read(&record);
                     for shown in self.wanted(&shard, &record) {
                         self.show(&shown)?;
                     }
@@ -252,7 +295,10 @@ impl Tail<'_> {
                         self.out.flush()?;
                     }
                 }
-                Found::CaughtUp => self.out.flush()?,
+                Found::CaughtUp => {
+                    self.search.end();
+                    self.out.flush()?;
+                }
             }
         }
         self.out.flush()?;
@@ -276,6 +322,7 @@ impl Tail<'_> {
     }
 
     fn show(&mut self, shown: &Shown) -> Result<(), Stop> {
+        self.search.end();
         shown.write(&mut self.out, self.arguments.output, self.style)?;
         Ok(())
     }

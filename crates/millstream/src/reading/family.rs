@@ -82,9 +82,14 @@ fn line(text: &str, width: usize, member: &Member, style: Style) -> String {
 
 /// Where on the ring the range lies.
 fn bar(range: HashKeyRange) -> String {
-    let cell_of = |point: u128| u32::try_from(point >> (128 - BAR_WIDTH.ilog2())).unwrap_or(0);
-    let (first, last) = (cell_of(range.start.0), cell_of(range.end.0));
-    (0..BAR_WIDTH).map(|cell| if (first..=last).contains(&cell) { '█' } else { '·' }).collect()
+    // Edges go to the nearest cell, so that neighbours meet whatever rounding split them.
+    let edge_of = |point: u128| {
+        let half_cells = u32::try_from(point >> (127 - BAR_WIDTH.ilog2())).unwrap_or(0);
+        half_cells.div_ceil(2)
+    };
+    let first = edge_of(range.start.0).min(BAR_WIDTH - 1);
+    let end = edge_of(range.end.0).max(first + 1);
+    (0..BAR_WIDTH).map(|cell| if (first..end).contains(&cell) { '█' } else { '·' }).collect()
 }
 
 /// How much of the ring the range is.
@@ -135,10 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_meet_where_rounding_split_them() {
+        let middle = 1_u128 << 127;
+        for at in [middle - 1, middle, middle + 1] {
+            let left = HashKeyRange { start: HashKey(0), end: HashKey(at - 1) };
+            let right = HashKeyRange { start: HashKey(at), end: HashKey(u128::MAX) };
+            assert_eq!(bar(left), "████████████████················", "{at}");
+            assert_eq!(bar(right), "················████████████████", "{at}");
+        }
+    }
+
+    #[test]
     fn the_narrowest_range_still_shows() {
         let point = HashKey(u128::MAX / 2);
         let one = HashKeyRange { start: point, end: point };
         assert_eq!(bar(one).matches('█').count(), 1);
         assert_eq!(share(one), "<0.01%");
+        let end = HashKey(u128::MAX);
+        assert!(bar(HashKeyRange { start: end, end }).ends_with("·█"));
     }
 }

@@ -248,7 +248,9 @@ impl ShardTask {
                 }
                 Err(error) => return Err(error),
             };
-            self.waiting_told.store(false, Ordering::Relaxed);
+            if self.waiting_told.swap(false, Ordering::Relaxed) {
+                eprintln!("it is back");
+            }
             if let Some(last) = answer.records.last() {
                 self.position = ReadFrom::AfterSequenceNumber(last.sequence_number.clone());
             }
