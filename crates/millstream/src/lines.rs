@@ -2,7 +2,9 @@
 //!
 //! Owns where a line ends and how many wait: a bounded channel, so a slow service slows reading.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
@@ -19,12 +21,21 @@ const READ_BYTES: usize = 256 * 1024;
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
+    /// Its file.
+    pub(crate) source: Arc<str>,
     /// Its number in its file, from 1.
     pub(crate) number: u64,
     /// Its bytes, without the line break.
     pub(crate) text: Bytes,
     /// How many bytes of all input end with it.
     pub(crate) end: u64,
+}
+
+impl Line {
+    /// Says of a failure where in the input it is.
+    pub(crate) fn wrong(&self, reason: impl std::fmt::Display) -> Failure {
+        Failure::failed(format!("{}, line {}: {reason}", self.source, self.number))
+    }
 }
 
 /// A line, or why there is none.
@@ -40,12 +51,15 @@ pub(crate) struct Input {
 
 /// Starts reading `files` one after the other; standard input where there are none, or for `-`.
 pub(crate) fn open(files: &[PathBuf]) -> Outcome<Input> {
-    let mut bytes = Some(0);
+    let mut bytes = if files.is_empty() { size_of_stdin() } else { Some(0) };
     for file in files {
-        let size = if is_stdin(file) { None } else { Some(size_of(file)?) };
+        let size = if is_stdin(file) { size_of_stdin() } else { Some(size_of(file)?) };
         bytes = bytes.zip(size).map(|(sum, size)| sum + size);
     }
     let files = if files.is_empty() { vec![PathBuf::from("-")] } else { files.to_vec() };
+    if files.iter().any(|file| is_stdin(file)) && std::io::stdin().is_terminal() {
+        eprintln!("reading what you type, a record a line; Ctrl-D ends it");
+    }
     let bytes = bytes.filter(|bytes| *bytes > 0);
     let (sender, lines) = mpsc::channel(LINES_AHEAD);
     tokio::spawn(read_all(files, sender));
@@ -61,6 +75,14 @@ fn size_of(file: &Path) -> Outcome<u64> {
     found.map(|found| found.len()).map_err(|error| unreadable(file, &error))
 }
 
+/// What is left to read of standard input, where that is a file.
+fn size_of_stdin() -> Option<u64> {
+    let stdin = std::io::stdin();
+    let size = rustix::fs::fstat(&stdin).ok()?.st_size;
+    let at = rustix::fs::tell(&stdin).ok()?;
+    u64::try_from(size).ok()?.checked_sub(at)
+}
+
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("cannot read {}: {error}", file.display()))
 }
@@ -70,12 +92,13 @@ async fn read_all(files: Vec<PathBuf>, sender: mpsc::Sender<Read>) {
     for file in files {
         let outcome = if is_stdin(&file) {
             let mut reader = BufReader::with_capacity(READ_BYTES, tokio::io::stdin());
-            read_lines(&mut reader, &mut end, &sender).await
+            read_lines(&mut reader, "standard input", &mut end, &sender).await
         } else {
             match tokio::fs::File::open(&file).await {
                 Ok(opened) => {
                     let mut reader = BufReader::with_capacity(READ_BYTES, opened);
-                    read_lines(&mut reader, &mut end, &sender).await
+                    let source = file.display().to_string();
+                    read_lines(&mut reader, &source, &mut end, &sender).await
                 }
                 Err(error) => Err(error),
             }
@@ -91,9 +114,11 @@ async fn read_all(files: Vec<PathBuf>, sender: mpsc::Sender<Read>) {
 /// Reads until the end, or until nobody wants more.
 async fn read_lines(
     reader: &mut (impl AsyncBufRead + Unpin),
+    source: &str,
     end: &mut u64,
     sender: &mpsc::Sender<Read>,
 ) -> std::io::Result<()> {
+    let source = Arc::from(source);
     let mut number = 0;
     loop {
         let mut text = Vec::new();
@@ -108,7 +133,8 @@ async fn read_lines(
         if text.is_empty() {
             continue;
         }
-        let line = Line { number, text: Bytes::copy_from_slice(text), end: *end };
+        let text = Bytes::copy_from_slice(text);
+        let line = Line { source: Arc::clone(&source), number, text, end: *end };
         if sender.send(Ok(line)).await.is_err() {
             return Ok(());
         }
@@ -143,7 +169,7 @@ mod tests {
     async fn lines_of(mut input: &[u8]) -> Result<Vec<(u64, String, u64)>, std::io::Error> {
         let (sender, mut receiver) = mpsc::channel(100);
         let mut end = 0;
-        read_lines(&mut input, &mut end, &sender).await?;
+        read_lines(&mut input, "here", &mut end, &sender).await?;
         drop(sender);
         let mut lines = Vec::new();
         while let Some(line) = receiver.recv().await {

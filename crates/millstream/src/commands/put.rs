@@ -18,7 +18,7 @@ use crate::decode::Expression;
 use crate::endpoint::EndpointFlags;
 use crate::exit::{Failure, Outcome};
 use crate::lines;
-use crate::terminal::{Progress, bytes_text, count_text, duration_text};
+use crate::terminal::{Progress, bytes_text, count_text, duration_text, records_text};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -83,8 +83,8 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
     progress.finish();
     let taken = put.started.elapsed();
     let summary = format!(
-        "{} records, {} in {}",
-        count_text(put.count),
+        "{}, {} in {}",
+        records_text(put.count),
         bytes_text(put.bytes),
         duration_text(taken)
     );
@@ -94,7 +94,7 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
             Ok(())
         }
         Err(failure) => {
-            eprintln!("put {summary} into {} before it failed", put.stream);
+            eprintln!("put {summary} into {}: what stands before the failure", put.stream);
             Err(failure)
         }
     }
@@ -104,7 +104,7 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
 enum Keys {
     Fixed(String),
     From(Expression),
-    Random(SystemRand),
+    Random(Box<SystemRand>),
 }
 
 impl Keys {
@@ -112,7 +112,7 @@ impl Keys {
         match (fixed, from) {
             (Some(key), _) => Self::Fixed(key),
             (None, Some(expression)) => Self::From(expression),
-            (None, None) => Self::Random(SystemRand::new()),
+            (None, None) => Self::Random(Box::new(SystemRand::new())),
         }
     }
 
@@ -122,7 +122,7 @@ impl Keys {
             Self::Random(rand) => Ok(format!("{:016x}", rand.next_u64())),
             Self::From(expression) => expression
                 .key_of(&line.text)
-                .map_err(|error| Failure::failed(format!("line {}: {error}", line.number))),
+                .map_err(|error| line.wrong(error).advise("mend it, and put what is left")),
         }
     }
 }
@@ -145,15 +145,25 @@ impl Put {
         batch_records: usize,
         progress: &Progress,
     ) -> Outcome {
+        // A paced input goes out in tenths of a second, so that it flows instead of stuttering.
+        let paced = self.rate.map(|rate| (rate / 10).max(1) as usize);
+        let batch_records = batch_records.min(paced.unwrap_or(PUT_RECORDS_COUNT_MAX));
         let mut read = Vec::with_capacity(batch_records);
         // Whatever has come by now goes out together; nothing waits for a batch to fill.
-        while input.recv_many(&mut read, batch_records.min(PUT_RECORDS_COUNT_MAX)).await > 0 {
+        while input.recv_many(&mut read, batch_records).await > 0 {
             let mut batch = Vec::with_capacity(read.len());
             let mut batch_bytes = 0;
+            let mut failure = None;
             for line in read.drain(..) {
-                let line = line?;
+                let keyed = line.and_then(|line| Ok((self.keys.key_of(&line)?, line)));
+                let (partition_key, line) = match keyed {
+                    Ok(keyed) => keyed,
+                    Err(wrong) => {
+                        failure = Some(wrong);
+                        break;
+                    }
+                };
                 self.input_bytes = line.end;
-                let partition_key = self.keys.key_of(&line)?;
                 let bytes = line.text.len() + partition_key.len();
                 if batch_bytes + bytes > BATCH_BYTES_MAX && !batch.is_empty() {
                     self.send(std::mem::take(&mut batch)).await?;
@@ -163,14 +173,21 @@ impl Put {
                 let data = line.text;
                 batch.push(PutRecordsRequestEntry { data, partition_key, explicit_hash_key: None });
             }
+            // What stands before a line that cannot be put is put, so that it is known how far.
             self.send(batch).await?;
             self.report(progress);
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
         }
         Ok(())
     }
 
     /// Puts a batch, and again what of it was refused.
     async fn send(&mut self, mut batch: Vec<PutRecordsRequestEntry>) -> Outcome {
+        if batch.is_empty() {
+            return Ok(());
+        }
         self.keep_rate(batch.len()).await;
         for attempt in 1..=ATTEMPTS_MAX {
             // Cloning an entry shares its data.
@@ -217,7 +234,7 @@ impl Put {
         let rate = count_text(rate as u64);
         if progress.has_end() {
             progress.at(self.input_bytes);
-            progress.note(format!("{} records, {rate}/s", count_text(self.count)));
+            progress.note(format!("{}, {rate}/s", records_text(self.count)));
         } else {
             progress.at(self.count);
             progress.note(format!("records, {rate}/s"));
