@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::exit::{Failure, Outcome};
+use crate::serving::key_files::MASTER_KEY_VARIABLE;
 use crate::settings::{Effective, KEYS, Settings, SettingsError, SettingsFlags};
 use crate::terminal::{Align, Style, Table};
 
@@ -52,9 +53,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
 
 /// The settings that a start with these flags would have.
 pub(crate) fn checked(flags: &SettingsFlags) -> Outcome<(Effective, Settings)> {
-    let effective = Settings::gather(flags).map_err(|wrong| refused(&wrong))?;
-    let settings = Settings::check(&effective).map_err(|wrong| refused(&wrong))?;
-    Ok((effective, settings))
+    Settings::gather(flags).map_err(|wrong| refused(&wrong))
 }
 
 fn refused(wrong: &[SettingsError]) -> Failure {
@@ -79,7 +78,7 @@ fn shown(effective: &Effective) -> String {
 fn toml_value(key: &str, value: &str) -> String {
     match value.parse::<u64>() {
         // An account is digits too, and stays a text.
-        Ok(number) if key == "drain_seconds" => number.to_string(),
+        Ok(number) if key != "account" => number.to_string(),
         _ => toml::Value::String(value.to_owned()).to_string(),
     }
 }
@@ -105,6 +104,11 @@ fn explained(effective: &Effective) -> String {
             key.default,
         ));
     }
+    blocks.push(format!(
+        "{} is no setting, since settings are shown: 64 hexadecimal digits that all secrets are\n\
+         sealed under, in place of the file keys/master.key in the data directory.\n",
+        style.bold(MASTER_KEY_VARIABLE)
+    ));
     blocks.concat()
 }
 
@@ -119,7 +123,8 @@ mod tests {
             std::env::temp_dir().join(format!("millstream-show-{}.toml", std::process::id()));
         #[allow(clippy::disallowed_methods)] // A test's own file.
         std::fs::write(&path, &text).unwrap();
-        let layer = crate::settings::file_layer(&path).expect("valid");
+        let (layer, wrong) = crate::settings::file_layer(&path);
+        assert!(wrong.is_empty(), "{wrong:?}");
         std::fs::remove_file(&path).unwrap();
         let again = Settings::check(&Effective::of([layer])).expect("valid");
         assert_eq!(Ok(again), Settings::check(&Effective::of([])).map_err(drop));

@@ -10,12 +10,12 @@ use super::streams::moment;
 use crate::exit::{Failure, Outcome};
 use crate::serving::data_dir::DataDir;
 use crate::serving::key_files::KeyFiles;
-use crate::settings::PlaceFlags;
+use crate::settings::{PlaceFlags, SettingsFlags};
 use crate::terminal::{Align, Style, Table};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Run it on the server's machine; a server that is running takes notice within two seconds.
+Run it on the server's machine; a server that is running takes notice within a second.
 A key without --user is the account's own and may do everything. A policy is IAM's JSON:
   {\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Allow\",
     \"Action\": [\"kinesis:Get*\", \"kinesis:List*\", \"kinesis:Describe*\"], \"Resource\": \"*\"}]}
@@ -24,7 +24,8 @@ Examples:
   millstream keys create --user reader --policy read-only.json
   millstream keys list --data-dir /var/lib/millstream
   millstream keys delete AKIA…
-  millstream keys create --user ci --policy ci.json --env > ci.env")]
+  millstream keys create --user ci --policy ci.json --env > ci.env
+  eval \"$(millstream keys create --env)\"       a key for this shell")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -43,6 +44,9 @@ enum Action {
         /// Print it as variables for a shell
         #[arg(long)]
         env: bool,
+        /// The account its holder belongs to [default: the server's, 000000000000]
+        #[arg(long, value_name = "ID")]
+        account: Option<String>,
         #[command(flatten)]
         place: PlaceFlags,
     },
@@ -62,11 +66,11 @@ enum Action {
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     match arguments.action {
-        Action::Create { user, policies, env, place } => {
+        Action::Create { user, policies, env, account, place } => {
             let policies = policies.iter().map(policy).collect::<Outcome<Vec<Policy>>>()?;
             let has_policies = !policies.is_empty();
-            let (_, settings) = checked(&place.settings())?;
-            let files = KeyFiles::open(&DataDir::open(&settings.data_dir)?)?;
+            let (_, settings) = checked(&SettingsFlags { account, ..place.settings() })?;
+            let files = KeyFiles::open(&DataDir::open_telling(&settings.data_dir)?)?;
             let user_name = user.clone();
             let new = NewAccessKey { account: settings.account, user_name, policies };
             let created = files.create(new)?;
@@ -80,6 +84,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
             let files = opened(&place)?;
             let mut table = Table::new(&[
                 ("ACCESS KEY ID", Align::Left),
+                ("ACCOUNT", Align::Left),
                 ("USER", Align::Left),
                 ("POLICIES", Align::Right),
                 ("CREATED", Align::Left),
@@ -130,6 +135,7 @@ fn policy(path: &PathBuf) -> Outcome<Policy> {
 fn row(key: &AccessKeySummary) -> Vec<String> {
     vec![
         key.access_key_id.clone(),
+        key.account.to_string(),
         key.user_name.clone().unwrap_or_else(|| "(the account)".to_owned()),
         key.policies.len().to_string(),
         moment(key.created),

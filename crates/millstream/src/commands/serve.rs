@@ -1,19 +1,21 @@
 //! `dev` and `serve`: the server, for development and for real.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use clap::Args;
+use millstream_auth::CreatedAccessKey;
 use millstream_client::Endpoint;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::config::checked;
 use super::keys::printed;
-use crate::endpoint::LOCAL_ENDPOINT;
+use crate::endpoint::{LOCAL_ENDPOINT, LOCAL_REGION};
 use crate::exit::{Failure, Outcome};
 use crate::serving::{Admission, Running};
 use crate::settings::{Durability, LogFormat, Settings, SettingsFlags};
-use crate::terminal::Style;
+use crate::terminal::{Progress, Style, records_text};
 
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "\
@@ -23,7 +25,7 @@ Examples:
   millstream dev
   millstream dev --listen 127.0.0.1:0 --data-dir /tmp/try --init-stream orders:4
   millstream dev --limits aws            throttle exactly as the service does
-  millstream dev --tls-listen 127.0.0.1:4567 && millstream tls ca")]
+  millstream dev --tls-listen 127.0.0.1:4567      then: millstream tls ca > ca.pem")]
 pub(crate) struct DevArguments {
     #[command(flatten)]
     pub(crate) settings: SettingsFlags,
@@ -39,8 +41,8 @@ Signatures are verified. The first start makes an access key at random and print
 Examples:
   millstream serve --data-dir /var/lib/millstream
   millstream serve --config /etc/millstream/millstream.toml
-  millstream serve --listen 0.0.0.0:4566 --tls-listen 0.0.0.0:4567
-  millstream keys create --name reader --policy reader.json")]
+  millstream serve --listen 127.0.0.1:4566 --tls-listen 0.0.0.0:4567
+  millstream keys create --user reader --policy reader.json --data-dir /var/lib/millstream")]
 pub(crate) struct ServeArguments {
     #[command(flatten)]
     pub(crate) settings: SettingsFlags,
@@ -72,7 +74,7 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
 
 async fn run(settings: Settings, admission: Admission) -> Outcome {
     start_logging(&settings);
-    let mut server = Running::start(settings.clone(), admission).await?;
+    let mut server = started(&settings, admission).await?;
     print!("{}", banner(&server, &settings, admission));
     let signal = tokio::select! {
         biased;
@@ -92,6 +94,25 @@ async fn run(settings: Settings, admission: Admission) -> Outcome {
         cut => eprintln!("stopped; {cut} connections took too long and were cut"),
     }
     Ok(())
+}
+
+/// How long a start may take in silence.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// Starts the server, and tells where that takes its time.
+async fn started(settings: &Settings, admission: Admission) -> Outcome<Running> {
+    let starting = Running::start(settings.clone(), admission);
+    tokio::pin!(starting);
+    tokio::select! {
+        biased;
+        started = &mut starting => return started,
+        () = tokio::time::sleep(SILENCE_MAX) => {}
+    }
+    let progress =
+        Progress::waiting(&format!("reading what lies in {}", settings.data_dir.display()));
+    let started = starting.await;
+    progress.finish();
+    started
 }
 
 /// Waits for the first signal that asks to stop, and names it.
@@ -127,8 +148,10 @@ fn banner(server: &Running, settings: &Settings, admission: Admission) -> String
     let mut text =
         format!("{}\n\n", style.bold("Millstream is serving Amazon Kinesis Data Streams."));
     text += &line("endpoint", &style.bold(&endpoint.to_string()));
+    let program = program();
     if let Some(tls) = server.tls_endpoint() {
-        text += &line("", &format!("{tls}   (trust it: millstream tls ca)"));
+        let trust = format!("{program} tls ca{}", place_flag(settings));
+        text += &line("", &format!("{tls}   {}", style.dim(&format!("(trust it: {trust})"))));
     }
     text += &line(
         "mode",
@@ -147,14 +170,8 @@ fn banner(server: &Running, settings: &Settings, admission: Admission) -> String
     text += &line("data", &format!("{} ({promise})", settings.data_dir.display()));
     let region = format!("{}, account {}", settings.region, settings.account);
     text += &line("region", &region);
-    if server.recovery.logs > 0 {
-        let found = format!(
-            "{} logs, {} records replayed{}",
-            server.recovery.logs,
-            server.recovery.records_replayed,
-            if server.recovery.torn_tail.is_some() { ", an unfinished write was cut" } else { "" }
-        );
-        text += &line("found", &found);
+    for (name, found) in found(server, style) {
+        text += &line(name, &found);
     }
     if let Some(minted) = &server.minted {
         text += "\nThe first start made the account's access key:\n\n";
@@ -162,8 +179,8 @@ fn banner(server: &Running, settings: &Settings, admission: Admission) -> String
         text += "\n";
     }
     text += "\nTry, in another terminal:\n\n";
-    let program = std::env::args().next().unwrap_or_else(|| "millstream".to_owned());
-    for command in commands_to_try(&program, &endpoint, admission) {
+    let key = server.minted.as_ref();
+    for command in commands_to_try(&program, &endpoint, settings, (admission, key)) {
         text += "  ";
         text += &style.cyan(&command);
         text += "\n";
@@ -171,40 +188,121 @@ fn banner(server: &Running, settings: &Settings, admission: Admission) -> String
     text + "\nCtrl-C stops it.\n"
 }
 
+/// What was there before this start.
+fn found(server: &Running, style: Style) -> Vec<(&'static str, String)> {
+    let recovery = &server.recovery;
+    let mut found = Vec::new();
+    match server.streams_found {
+        0 => {}
+        1 => found.push(("found", "1 stream, and all it holds".to_owned())),
+        count => found.push(("found", format!("{count} streams, and all they hold"))),
+    }
+    if recovery.records_replayed > 0 {
+        let replayed = records_text(recovery.records_replayed);
+        found.push(("recovered", format!("{replayed}, after a stop without notice")));
+    }
+    if let Some(torn) = &recovery.torn_tail {
+        let place = format!("{} at {}", torn.file, torn.offset);
+        found.push((
+            "cut",
+            format!("a write that was never acknowledged ({place}: {})", torn.reason),
+        ));
+    }
+    for damage in &recovery.damaged_segments {
+        found.push(("damaged", style.red(&format!("{damage}; what is intact is served"))));
+    }
+    found
+}
+
+/// How this program was called.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "millstream".to_owned())
+}
+
+/// What the commands that work on a data directory need to find this one, wherever they are run.
+fn place_flag(settings: &Settings) -> String {
+    format!(" --data-dir {}", settings.data_dir.display())
+}
+
 /// Three commands, and before them what they need to know, where it is not what they assume.
-fn commands_to_try(program: &str, endpoint: &Endpoint, admission: Admission) -> Vec<String> {
+fn commands_to_try(
+    program: &str,
+    endpoint: &Endpoint,
+    settings: &Settings,
+    (admission, minted): (Admission, Option<&CreatedAccessKey>),
+) -> Vec<String> {
     let mut commands = Vec::new();
     if endpoint.to_string() != LOCAL_ENDPOINT {
         commands.push(format!("export AWS_ENDPOINT_URL={endpoint}"));
     }
-    let any = match admission {
-        Admission::Verified => {
-            commands.push("export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…".to_owned());
+    let region = settings.region.as_str();
+    if region != LOCAL_REGION {
+        commands.push(format!("export AWS_REGION={region}"));
+    }
+    let any = match (admission, minted) {
+        (Admission::Verified, Some(key)) => {
+            commands.push(printed(key, true).replace("\nexport", ""));
             ""
         }
-        Admission::Dev | Admission::DevOpen => "   # any credentials",
+        (Admission::Verified, None) => {
+            let place = place_flag(settings);
+            commands.push(format!("eval \"$({program} keys create{place} --env)\""));
+            ""
+        }
+        // Any will do, but the tool insists on having some.
+        (Admission::Dev | Admission::DevOpen, _) => {
+            "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any "
+        }
     };
     commands.push(format!("{program} streams create orders --shards 4"));
     commands.push(format!("seq 1000 | {program} put orders && {program} tail orders -f"));
-    commands.push(format!(
-        "aws --endpoint-url {endpoint} --region us-east-1 kinesis list-streams{any}"
-    ));
+    let aws = format!("aws --endpoint-url {endpoint} --region {region} kinesis list-streams");
+    commands.push(format!("{any}{aws}"));
     commands
 }
 
 #[cfg(test)]
 mod tests {
+    use millstream_auth::NewAccessKey;
+
     use super::*;
+    use crate::serving::data_dir::DataDir;
+    use crate::serving::key_files::KeyFiles;
+    use crate::serving::scratch;
 
     #[test]
     fn the_commands_to_try_reach_the_server_that_prints_them() {
+        let (mut settings, _place) = scratch();
         let local: Endpoint = LOCAL_ENDPOINT.parse().unwrap();
-        let commands = commands_to_try("millstream", &local, Admission::Dev);
+        let dev = (Admission::Dev, None);
+        let commands = commands_to_try("millstream", &local, &settings, dev);
         assert_eq!(commands.len(), 3);
         assert_eq!(commands[0], "millstream streams create orders --shards 4");
+        assert!(commands[2].starts_with("AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws"));
+
+        settings.region = "eu-west-1".parse().unwrap();
         let elsewhere: Endpoint = "http://127.0.0.1:9999".parse().unwrap();
-        let commands = commands_to_try("./millstream", &elsewhere, Admission::Verified);
+        let verified = (Admission::Verified, None);
+        let commands = commands_to_try("./millstream", &elsewhere, &settings, verified);
         assert_eq!(commands[0], "export AWS_ENDPOINT_URL=http://127.0.0.1:9999");
-        assert!(commands[2].starts_with("./millstream streams create"), "{}", commands[2]);
+        assert_eq!(commands[1], "export AWS_REGION=eu-west-1");
+        assert!(commands[2].starts_with("eval \"$(./millstream keys create --data-dir /"));
+        assert!(commands[3].starts_with("./millstream streams create"), "{}", commands[3]);
+        assert!(commands[5].contains("--region eu-west-1"), "{}", commands[5]);
+    }
+
+    #[test]
+    fn a_minted_key_is_ready_to_be_pasted() {
+        let (settings, place) = scratch();
+        let files = KeyFiles::open(&DataDir::open(place.path()).unwrap()).unwrap();
+        let account = settings.account.clone();
+        let new = NewAccessKey { account, user_name: None, policies: Vec::new() };
+        let key = files.create(new).unwrap();
+        let local: Endpoint = LOCAL_ENDPOINT.parse().unwrap();
+        let minted = (Admission::Verified, Some(&key));
+        let commands = commands_to_try("millstream", &local, &settings, minted);
+        let (id, secret) = (&key.access_key_id, key.secret_access_key.expose());
+        let expected = format!("export AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}");
+        assert_eq!(commands[0], expected);
     }
 }

@@ -40,7 +40,7 @@ enum Action {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let (Action::Ca { place } | Action::Path { place }) = &arguments.action;
     let (_, settings) = checked(&place.settings())?;
-    let data_dir = DataDir::open(&settings.data_dir)?;
+    let data_dir = DataDir::open_telling(&settings.data_dir)?;
     let authority = authority(&data_dir)?;
     match arguments.action {
         Action::Ca { .. } => print!("{}", authority.pem.certificate),

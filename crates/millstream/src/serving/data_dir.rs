@@ -11,6 +11,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Gid, Uid};
+
 use crate::exit::{Failure, Outcome};
 
 /// Only the owner.
@@ -46,6 +48,18 @@ impl DataDir {
         Ok(data_dir)
     }
 
+    /// As [`DataDir::open`], for commands that are not the server: whoever meant a server's
+    /// directory, and named none, is told that this is a new one.
+    pub(crate) fn open_telling(path: &Path) -> Outcome<Self> {
+        if !path.exists() {
+            eprintln!(
+                "note: made {}, which no server has used yet; --data-dir names another",
+                path.display()
+            );
+        }
+        Self::open(path)
+    }
+
     /// The directory at `path` as it is: nothing is made.
     pub(crate) fn at(path: &Path) -> Self {
         Self(path.to_owned())
@@ -72,12 +86,31 @@ fn make(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(folder)?;
+    give_to_owner_of_parent(&open_to_read(folder)?, folder)?;
     sync_parent(folder)
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
+/// What root makes in somebody's directory is that somebody's: `sudo millstream keys create` must
+/// not lock out the server, which runs as its own user.
+fn give_to_owner_of_parent(file: &File, path: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = open_to_read(parent_of(path))?.metadata()?;
+    if owner.uid() == 0 {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    Ok(rustix::fs::fchown(file, Some(user), Some(group))?)
+}
+
+fn parent_of(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    open_to_read(parent.unwrap_or(Path::new(".")))?.sync_all()
+    parent.unwrap_or(Path::new("."))
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    open_to_read(parent_of(path))?.sync_all()
 }
 
 fn open_to_read(path: &Path) -> io::Result<File> {
@@ -123,6 +156,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = PathBuf::from(beside);
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    give_to_owner_of_parent(&file, path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     drop(file);
@@ -167,6 +201,26 @@ pub(crate) mod tests {
     impl Drop for TestDir {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_directory() {
+        if !rustix::process::geteuid().is_root() {
+            return; // Nobody else can give files away.
+        }
+        let place = TestDir::new();
+        let data_dir = DataDir::open(&place.0).unwrap();
+        let somebody = (Some(Uid::from_raw(4_321)), Some(Gid::from_raw(4_322)));
+        rustix::fs::chown(data_dir.keys(), somebody.0, somebody.1).unwrap();
+        rustix::fs::chown(&place.0, somebody.0, somebody.1).unwrap();
+        std::fs::remove_dir(data_dir.tls()).unwrap();
+        DataDir::open(&place.0).unwrap();
+        let path = data_dir.keys().join("secret");
+        write(&path, b"one", Privacy::Secret).unwrap();
+        for made in [data_dir.tls(), path] {
+            let found = std::fs::metadata(&made).unwrap();
+            assert_eq!((found.uid(), found.gid()), (4_321, 4_322), "{}", made.display());
         }
     }
 

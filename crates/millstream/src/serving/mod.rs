@@ -7,6 +7,7 @@
 pub(crate) mod data_dir;
 pub(crate) mod key_files;
 mod metrics;
+mod operator;
 pub(crate) mod tls_files;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,10 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_api::Call;
-use millstream_api::kinesis::{
-    CreateStreamError, CreateStreamInput, Kinesis, KinesisService, SERVICE,
-};
+use millstream_api::kinesis::KinesisService;
 use millstream_auth::{CreatedAccessKey, DevMode, NewAccessKey, Verifier};
 use millstream_client::Endpoint;
 use millstream_core::{Clock, Rand, SystemClock, SystemRand};
@@ -25,18 +23,18 @@ use millstream_log::embedded::{Driver, EmbeddedLog, OpenError, RecoveryReport};
 use millstream_log::storage::{DirectIo, DiskStorage};
 use millstream_server::{Access, Listener, ServeError, Server};
 use millstream_streams::Streams;
-use millstream_wire::Codec;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::exit::{Failure, Outcome};
-use crate::settings::{Durability, Effective, InitStream, Settings};
+use crate::settings::{Durability, Effective, Settings};
 use data_dir::DataDir;
-use key_files::KeyFiles;
+use key_files::{KeyFiles, KeyStamp};
 use metrics::{LogMetrics, ProcessMetrics};
+use operator::Operator;
 
 /// How often a running server looks whether its access keys have changed.
-const KEYS_POLL: Duration = Duration::from_secs(2);
+const KEYS_POLL: Duration = Duration::from_millis(250);
 
 /// Whom a server lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +56,8 @@ pub(crate) struct Running {
     pub(crate) minted: Option<CreatedAccessKey>,
     /// What the log found when it was opened.
     pub(crate) recovery: RecoveryReport,
+    /// How many streams were there.
+    pub(crate) streams_found: usize,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<Outcome<usize>>,
     log: EmbeddedLog,
@@ -77,22 +77,26 @@ impl Running {
             let bound = Listener::bind_tls(at, &identity).await;
             listeners.push(bound.map_err(|error| not_bound(at, &error))?);
         }
+        // Made at the first start, so that it can be handed out before anybody needs it.
+        tls_files::authority(&data_dir)?;
         let tls_address = listeners.get(1).map(Listener::local_address);
         let keys = KeyFiles::open(&data_dir)?;
         let (access, minted) = access(&settings, admission, &keys)?;
         let (log, recovery) = open_log(&settings, data_dir.log()).await?;
         let mut streams_settings = millstream_streams::Settings::new(settings.region.clone());
         streams_settings.limits = settings.limits;
+        let delay = Duration::from_millis(settings.state_delay_ms);
+        streams_settings.creating = delay;
+        streams_settings.updating = delay;
+        streams_settings.deleting = delay;
         let keyring = Arc::new(keys.keyring().clone());
-        let streams = Streams::open(
-            Arc::new(log.clone()),
-            keyring,
-            clock.clone(),
-            streams_settings,
-        )
-        .await
-        .map_err(|error| Failure::failed(format!("cannot open the catalog: {error}")))?;
-        init_streams(&streams, &settings, &*clock).await?;
+        let streams =
+            Streams::open(Arc::new(log.clone()), keyring, clock.clone(), streams_settings)
+                .await
+                .map_err(|error| Failure::failed(format!("cannot open the catalog: {error}")))?;
+        let operator = Operator { streams: &streams, settings: &settings, clock: &*clock };
+        let streams_found = operator.count_streams().await?;
+        operator.create_missing_streams().await?;
         let server = Server::builder(access, clock, rand)
             .service(Arc::new(KinesisService(streams.clone())))
             .collector(Arc::new(LogMetrics(log.clone())))
@@ -103,7 +107,7 @@ impl Running {
         let (shutdown, stopping) = watch::channel(false);
         let drain = Duration::from_secs(settings.drain_seconds);
         let serving = tokio::spawn(serve(server, listeners, streams, stopping, drain));
-        Ok(Self { address, tls_address, minted, recovery, shutdown, serving, log })
+        Ok(Self { address, tls_address, minted, recovery, streams_found, shutdown, serving, log })
     }
 
     /// Where it serves in clear text.
@@ -211,22 +215,25 @@ fn access(
     } else {
         None
     };
+    // Before they are read: a change in between is taken up once more instead of missed.
+    let stamp = files.stamp();
     let verifier =
         Arc::new(Verifier::new(settings.region.clone(), &files.read()?, files.keyring()));
-    tokio::spawn(follow_keys(files.clone(), Arc::downgrade(&verifier)));
+    tokio::spawn(follow_keys(files.clone(), stamp, Arc::downgrade(&verifier)));
     Ok((Access::Verified(verifier), minted))
 }
 
 /// Takes up what `millstream keys` changes, as long as the verifier lives.
-async fn follow_keys(files: KeyFiles, verifier: std::sync::Weak<Verifier>) {
-    let path = files.access_keys_path();
-    let changed =
-        || async { tokio::fs::metadata(&path).await.and_then(|found| found.modified()).ok() };
-    let mut last = changed().await;
+async fn follow_keys(
+    files: KeyFiles,
+    mut last: Option<KeyStamp>,
+    verifier: std::sync::Weak<Verifier>,
+) {
+    let mut told = String::new();
     loop {
         tokio::time::sleep(KEYS_POLL).await;
         let Some(verifier) = verifier.upgrade() else { return };
-        let now = changed().await;
+        let now = files.stamp();
         if now == last {
             continue;
         }
@@ -236,7 +243,12 @@ async fn follow_keys(files: KeyFiles, verifier: std::sync::Weak<Verifier>) {
                 tracing::info!(keys = keys.list().count(), "access keys have changed");
                 last = now;
             }
-            Err(failure) => tracing::error!(reason = failure.message, "access keys not taken up"),
+            // Told once, and tried again until it is mended.
+            Err(failure) if failure.message != told => {
+                tracing::error!(reason = failure.message, "access keys not taken up");
+                told = failure.message;
+            }
+            Err(_) => {}
         }
     }
 }
@@ -277,35 +289,6 @@ fn log_failure(error: &OpenError, path: &Path) -> Failure {
         OpenError::Io { .. } => failure
             .advise(format!("check who owns {} and whether its disk is full", path.display())),
     }
-}
-
-/// Creates the streams that are to be there, where they are not.
-async fn init_streams(streams: &Streams, settings: &Settings, clock: &dyn Clock) -> Outcome {
-    let operation = SERVICE.operation("CreateStream").expect("the model has it");
-    for InitStream { name, shards } in &settings.init_streams {
-        // In the name of whoever started the server, who may do everything.
-        let operator = DevMode::new(settings.account.clone(), settings.region.clone());
-        let call = Call {
-            caller: operator.caller(Some("operator"), true),
-            operation,
-            request_id: "init-stream".into(),
-            source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            is_secure: true,
-            received: clock.now(),
-            codec: Codec::Json11,
-        };
-        let input = CreateStreamInput {
-            stream_name: name.to_string(),
-            shard_count: Some(i32::try_from(*shards).unwrap_or(i32::MAX)),
-            ..Default::default()
-        };
-        match streams.create_stream(&call, input).await {
-            Ok(()) => tracing::info!(stream = %name, shards, "created"),
-            Err(CreateStreamError::ResourceInUse(_)) => {}
-            Err(error) => return Err(Failure::failed(format!("cannot create {name}: {error}"))),
-        }
-    }
-    Ok(())
 }
 
 /// A data directory that goes away at the end.

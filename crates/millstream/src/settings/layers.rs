@@ -7,9 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Layer, Origin, SettingsError, key_named};
+use crate::serving::key_files::MASTER_KEY_VARIABLE;
 
 /// Names the config file; not itself a setting.
 pub(super) const CONFIG_VARIABLE: &str = "MILLSTREAM_CONFIG";
+
+/// What a layer says, and what of it is refused.
+pub(crate) type Read = (Layer, Vec<SettingsError>);
+
 const PREFIX: &str = "MILLSTREAM_";
 
 /// Flags that stand for settings; the environment and a config file can say the same.
@@ -54,6 +59,9 @@ pub(crate) struct SettingsFlags {
     /// Create this stream at start where it is missing (repeat for more)
     #[arg(long = "init-stream", value_name = "NAME:SHARDS")]
     pub(crate) init_streams: Vec<String>,
+    /// Show streams as CREATING, UPDATING and DELETING for this long [default: 50]
+    #[arg(long, value_name = "MS")]
+    pub(crate) state_delay_ms: Option<String>,
     /// How log lines look [default: text]
     #[arg(long, value_name = "text|json")]
     pub(crate) log_format: Option<String>,
@@ -105,6 +113,7 @@ pub(crate) fn flags_layer(flags: &SettingsFlags) -> Layer {
         ("limits", "--limits", flags.limits.clone()),
         ("durability", "--durability", flags.durability.clone()),
         ("init_streams", "--init-stream", joined(&flags.init_streams)),
+        ("state_delay_ms", "--state-delay-ms", flags.state_delay_ms.clone()),
         ("log_format", "--log-format", flags.log_format.clone()),
         ("log_filter", "--log-filter", flags.log_filter.clone()),
         ("metrics_for", "--metrics-for", flags.metrics_for.clone()),
@@ -117,14 +126,12 @@ pub(crate) fn flags_layer(flags: &SettingsFlags) -> Layer {
 }
 
 /// The settings among `variables`.
-pub(crate) fn environment_layer(
-    variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<Layer, Vec<SettingsError>> {
+pub(crate) fn environment_layer(variables: impl IntoIterator<Item = (String, String)>) -> Read {
     let mut layer = Layer::new();
     let mut wrong = Vec::new();
     for (name, value) in variables {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if name == CONFIG_VARIABLE || is_service_link(rest) {
+        if name == CONFIG_VARIABLE || name == MASTER_KEY_VARIABLE || is_service_link(rest) {
             continue;
         }
         let key = rest.to_ascii_lowercase();
@@ -134,7 +141,7 @@ pub(crate) fn environment_layer(
             None => wrong.push(SettingsError::UnknownKey { key, origin }),
         }
     }
-    if wrong.is_empty() { Ok(layer) } else { Err(wrong) }
+    (layer, wrong)
 }
 
 /// Kubernetes gives each pod such variables for a service called `millstream`.
@@ -146,19 +153,28 @@ fn is_service_link(rest: &str) -> bool {
 }
 
 /// The settings in the file at `path`.
-pub(crate) fn file_layer(path: &Path) -> Result<Layer, Vec<SettingsError>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        vec![SettingsError::FileUnreadable { path: path.into(), reason: error.to_string() }]
-    })?;
-    file_text_layer(path, &text)
+pub(crate) fn file_layer(path: &Path) -> Read {
+    match std::fs::read_to_string(path) {
+        Ok(text) => file_text_layer(path, &text),
+        Err(error) => {
+            let reason = error.to_string();
+            (Layer::new(), vec![SettingsError::FileUnreadable { path: path.into(), reason }])
+        }
+    }
 }
 
 /// The settings in `text`, the content of the file at `path`.
-pub(super) fn file_text_layer(path: &Path, text: &str) -> Result<Layer, Vec<SettingsError>> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let reason = error.to_string().trim_end().to_owned();
-        vec![SettingsError::FileMalformed { path: path.into(), reason }]
-    })?;
+pub(super) fn file_text_layer(path: &Path, text: &str) -> Read {
+    let table = match text.parse::<toml::Table>() {
+        Ok(table) => table,
+        Err(error) => {
+            let reason = error.to_string().trim_end().to_owned();
+            return (
+                Layer::new(),
+                vec![SettingsError::FileMalformed { path: path.into(), reason }],
+            );
+        }
+    };
     let mut layer = Layer::new();
     let mut wrong = Vec::new();
     for (key, value) in table {
@@ -168,7 +184,7 @@ pub(super) fn file_text_layer(path: &Path, text: &str) -> Result<Layer, Vec<Sett
             None => wrong.push(SettingsError::UnknownKey { key, origin }),
         }
     }
-    if wrong.is_empty() { Ok(layer) } else { Err(wrong) }
+    (layer, wrong)
 }
 
 /// A TOML value as the other layers would write it.

@@ -38,13 +38,13 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "listen",
         default: "127.0.0.1:4566",
-        form: "ADDRESS:PORT",
+        form: "ADDRESS:PORT, such as 127.0.0.1:4566",
         meaning: "Where to serve in clear text: HTTP/1.1 and HTTP/2 on one port (port 0: any free)",
     },
     Key {
         name: "tls_listen",
         default: "",
-        form: "ADDRESS:PORT, or empty",
+        form: "ADDRESS:PORT, such as 0.0.0.0:4567, or empty",
         meaning: "Where to serve over TLS too, with a certificate from the local authority",
     },
     Key {
@@ -100,6 +100,12 @@ pub(crate) const KEYS: &[Key] = &[
         default: "",
         form: "NAME:SHARDS, ...",
         meaning: "Streams to create at start where they are missing",
+    },
+    Key {
+        name: "state_delay_ms",
+        default: "50",
+        form: "MILLISECONDS",
+        meaning: "How long streams and consumers show as CREATING, UPDATING, DELETING (AWS: seconds)",
     },
     Key {
         name: "log_format",
@@ -164,7 +170,7 @@ pub(crate) enum SettingsError {
     #[error("{path} is not valid TOML: {reason}", path = .path.display())]
     FileMalformed { path: PathBuf, reason: String },
     /// No such setting.
-    #[error("unknown key `{key}` in {origin}; the keys are: {}", known_keys())]
+    #[error("unknown key `{key}` in {origin}: {}", likely_key(.key))]
     UnknownKey { key: String, origin: Origin },
     /// The value is not of the key's form.
     #[error("{key} = \"{value}\" ({origin}): {reason}; it takes {form}")]
@@ -177,8 +183,32 @@ pub(crate) enum SettingsError {
     },
 }
 
-fn known_keys() -> String {
-    KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
+/// What somebody may have meant who wrote `wrong`; all keys where nothing is near.
+fn likely_key(wrong: &str) -> String {
+    let near = KEYS.iter().map(|key| (distance(wrong, key.name), key.name)).min();
+    match near {
+        Some((distance, name)) if distance * 3 <= name.len().max(6) => {
+            format!("did you mean `{name}`?")
+        }
+        _ => {
+            let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+            format!("the keys are {}", names.join(", "))
+        }
+    }
+}
+
+/// How many letters must be put in, left out or changed to make one of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.bytes().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], at + 1);
+        for (column, wanted) in other.bytes().enumerate() {
+            let changed = before + usize::from(letter != wanted);
+            before = row[column + 1];
+            row[column + 1] = changed.min(before + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// The key of this name.
@@ -231,6 +261,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     /// Streams to create at start.
     pub(crate) init_streams: Vec<InitStream>,
+    /// How long changes of a stream's state show.
+    pub(crate) state_delay_ms: u64,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
     /// Which log lines are written.
@@ -257,10 +289,11 @@ impl Settings {
         let limits = check.take("limits", values::limits);
         let durability = check.take("durability", values::parsed::<Durability>);
         let init_streams = check.take("init_streams", values::init_streams);
+        let state_delay_ms = check.take("state_delay_ms", values::whole);
         let log_format = check.take("log_format", values::parsed::<LogFormat>);
         let log_filter = check.take("log_filter", values::log_filter);
         let metrics_for_all = check.take("metrics_for", values::metrics_for_all);
-        let drain_seconds = check.take("drain_seconds", values::seconds);
+        let drain_seconds = check.take("drain_seconds", values::whole);
         if let (Some(certificate), Some(private_key)) = (&certificate, &private_key) {
             check.both_or_neither(certificate.is_some(), private_key.is_some());
         }
@@ -277,6 +310,7 @@ impl Settings {
                 limits: limits?,
                 durability: durability?,
                 init_streams: init_streams?,
+                state_delay_ms: state_delay_ms?,
                 log_format: log_format?,
                 log_filter: log_filter?,
                 metrics_for_all: metrics_for_all?,
@@ -286,22 +320,26 @@ impl Settings {
         settings.filter(|_| is_good).ok_or(wrong)
     }
 
-    /// Reads all layers as a start of the server does: file, environment, flags.
-    pub(crate) fn gather(flags: &SettingsFlags) -> Result<Effective, Vec<SettingsError>> {
-        let mut layers = Vec::new();
-        let mut wrong = Vec::new();
-        if let Some(path) = config_path(flags) {
-            match file_layer(&path) {
-                Ok(layer) => layers.push(layer),
-                Err(errors) => wrong.extend(errors),
-            }
+    /// Reads all layers as a start of the server does (file, environment, flags) and checks them;
+    /// the error lists all that is wrong in any of them.
+    pub(crate) fn gather(flags: &SettingsFlags) -> Result<(Effective, Self), Vec<SettingsError>> {
+        let file = config_path(flags).map(|path| file_layer(&path));
+        let environment = environment_layer(std::env::vars());
+        Self::of_layers(file.into_iter().chain([environment, (flags_layer(flags), Vec::new())]))
+    }
+
+    fn of_layers(
+        layers: impl IntoIterator<Item = layers::Read>,
+    ) -> Result<(Effective, Self), Vec<SettingsError>> {
+        let (layers, wrong): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+        let mut wrong: Vec<SettingsError> = wrong.into_iter().flatten().collect();
+        let effective = Effective::of(layers);
+        match Self::check(&effective) {
+            Ok(settings) if wrong.is_empty() => return Ok((effective, settings)),
+            Ok(_) => {}
+            Err(more) => wrong.extend(more),
         }
-        match environment_layer(std::env::vars()) {
-            Ok(layer) => layers.push(layer),
-            Err(errors) => wrong.extend(errors),
-        }
-        layers.push(flags_layer(flags));
-        if wrong.is_empty() { Ok(Effective::of(layers)) } else { Err(wrong) }
+        Err(wrong)
     }
 }
 
@@ -320,11 +358,16 @@ mod tests {
 
     fn environment(pairs: &[(&str, &str)]) -> Layer {
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        environment_layer(pairs).expect("known keys only")
+        good(environment_layer(pairs))
     }
 
     fn file(text: &str) -> Layer {
-        layers::file_text_layer(Path::new("millstream.toml"), text).expect("a good file")
+        good(layers::file_text_layer(Path::new("millstream.toml"), text))
+    }
+
+    fn good((layer, wrong): layers::Read) -> Layer {
+        assert!(wrong.is_empty(), "{wrong:?}");
+        layer
     }
 
     #[test]
@@ -356,11 +399,39 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_in_the_file_and_in_the_environment() {
-        let errors = layers::file_text_layer(Path::new("a.toml"), "lisen = \"x\"\n").unwrap_err();
-        assert!(errors[0].to_string().starts_with("unknown key `lisen` in file a.toml"));
-        let pair = [("MILLSTREAM_LISEN".to_owned(), "x".to_owned())];
-        let errors = environment_layer(pair).unwrap_err();
-        assert!(errors[0].to_string().starts_with("unknown key `lisen` in environment"));
+        let errors = layers::file_text_layer(Path::new("a.toml"), "lisen = \"x\"\n").1;
+        let expected = "unknown key `lisen` in file a.toml: did you mean `listen`?";
+        assert_eq!(errors[0].to_string(), expected);
+        let pair = [("MILLSTREAM_HORSES".to_owned(), "x".to_owned())];
+        let errors = environment_layer(pair).1;
+        let text = errors[0].to_string();
+        assert!(text.starts_with("unknown key `horses` in environment MILLSTREAM_HORSES"));
+        assert!(text.contains("the keys are listen, tls_listen"), "{text}");
+    }
+
+    #[test]
+    fn all_that_is_wrong_in_any_layer_is_told_at_once() {
+        let path = Path::new("a.toml");
+        let file = layers::file_text_layer(path, "lisen = \"x\"\ndrain_seconds = \"soon\"\n");
+        let pair = [("MILLSTREAM_LIMITS".to_owned(), "none".to_owned())];
+        let errors = Settings::of_layers([file, environment_layer(pair)]).unwrap_err();
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+    }
+
+    #[test]
+    fn the_master_key_is_no_setting_and_is_never_shown() {
+        assert!(environment(&[("MILLSTREAM_MASTER_KEY", "secret")]).is_empty());
+    }
+
+    #[test]
+    fn distances_count_letters() {
+        for (one, other, expected) in
+            [("", "", 0), ("abc", "", 3), ("lisen", "listen", 1), ("regoin", "region", 2)]
+        {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+            assert_eq!(distance(other, one), expected, "{other} {one}");
+        }
     }
 
     #[test]

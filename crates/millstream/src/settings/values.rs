@@ -133,9 +133,13 @@ pub(super) fn optional_address(text: &str) -> Result<Option<SocketAddr>, String>
     if text.is_empty() { Ok(None) } else { address(text).map(Some) }
 }
 
-/// A directory's path, which need not exist yet.
+/// A directory's path, which need not exist yet; whole, so that it can be told to somebody who
+/// stands elsewhere.
 pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.into()) }
+    if text.is_empty() {
+        return Err("empty".to_owned());
+    }
+    std::path::absolute(text).map_err(|error| error.to_string())
 }
 
 /// A file's path, or nothing.
@@ -191,7 +195,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Whole seconds.
-pub(super) fn seconds(text: &str) -> Result<u64, String> {
+/// A whole number.
+pub(super) fn whole(text: &str) -> Result<u64, String> {
     parsed(text)
 }
