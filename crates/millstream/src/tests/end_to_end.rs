@@ -163,7 +163,7 @@ async fn a_server_that_verifies_lets_in_its_minted_key_over_tls_and_nobody_else(
     let other = millstream_server::LocalAuthority::generate(minted_at()).unwrap();
     let distrusting = over_tls(good, Trust::Pem(other.pem.certificate));
     let error = distrusting.list_streams().await.unwrap_err();
-    assert!(matches!(error, millstream_client::CallError::Unreachable { .. }), "{error}");
+    assert!(matches!(error, millstream_client::CallError::Untrusted { .. }), "{error}");
 
     server.stop().await.unwrap();
     let again = Running::start(settings, Admission::Verified).await.unwrap();
