@@ -120,7 +120,7 @@ pub(super) fn start_type(kind: api::ShardIteratorType) -> StartType {
     }
 }
 
-/// The metrics of `names`, in the model's order.
+/// The shard-level metrics that are on, by name.
 pub(super) fn metrics(stream: &Stream) -> Vec<api::MetricsName> {
     stream.monitoring.iter().filter_map(|name| api::MetricsName::from_text(name)).collect()
 }
