@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import json
+import os
 import threading
 import time
 
@@ -658,6 +659,29 @@ def a_subscription_ends_with_its_shard(client):
         equal(sorted(c["ShardId"] for c in last["ChildShards"]),
               ["shardId-000000000001", "shardId-000000000002"], "children")
         equal(last["ChildShards"][0]["ParentShards"], ["shardId-000000000000"], "parents")
+
+
+def a_subscription_lives_five_minutes(client):
+    """a subscription ends cleanly after five minutes, and its last continuation misses nothing"""
+    with Stream(client) as stream:
+        arn = register(client, stream)["ConsumerARN"]
+        started, put = time.monotonic(), []
+        subscription = Subscription(make_client(), arn, Type="TRIM_HORIZON")
+        while not subscription.ended:
+            put.append(str(len(put)).encode())
+            stream.put(put[-1])
+            assert time.monotonic() - started < 310, "the subscription goes on"
+            time.sleep(5)
+        equal(subscription.error, None, "error")
+        assert time.monotonic() - started > 299, "it ended early"
+        number = subscription.events[-1]["ContinuationSequenceNumber"]
+        following = Subscription(make_client(), arn, Type="AFTER_SEQUENCE_NUMBER", SequenceNumber=number)
+        eventually(lambda: subscription.data() + following.data() == put, "what was put, once each", 10)
+        following.close()
+
+
+if os.environ.get("CONFORMANCE_LONG"):
+    suite.case("SubscribeToShard")(a_subscription_lives_five_minutes)
 
 
 @suite.case("SubscribeToShard")
