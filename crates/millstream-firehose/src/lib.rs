@@ -11,6 +11,7 @@
 //!   is a way to one. `refusal`: why not, in the service's own words.
 //! * `configuration`: the document that a destination is configured by, and its reading into a
 //!   `plan`, the contract with the delivery. `orders`: the plans in force, for the delivery.
+//! * `delivery`: the engine, which carries plans out.
 //! * `intake`: puts. `payload`: the bytes of a stored record. `encryption`: the keys they are
 //!   sealed under. `throttle`: quotas.
 //! * `transition`: carries CREATING, DELETING and encryption's states through. `housekeeping`:
@@ -26,6 +27,7 @@
 //! * A configuration is accepted only if it reads into a plan.
 
 mod configuration;
+mod delivery;
 mod encryption;
 mod firehose;
 mod housekeeping;
@@ -43,5 +45,9 @@ mod tests;
 mod throttle;
 mod transition;
 
+pub use delivery::{
+    Connections, Deliveries, DeliveryMetrics, DeliverySettings, DeliveryStatus, ErrorEntry,
+    LambdaSettings,
+};
 pub use firehose::{CATALOG_LOG, Firehose, Ground};
 pub use settings::{FunctionSetting, Settings, World};

@@ -22,7 +22,29 @@ const POOL_BYTES_MIN: usize = 4 << 20;
 
 /// Memory, held until dropped.
 #[derive(Debug)]
-pub(super) struct Lease(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub(super) struct Lease(OwnedSemaphorePermit);
+
+impl Lease {
+    /// How much.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.num_permits()
+    }
+}
+
+/// Where a buffer finds memory: what was waited for first, then what is free.
+#[derive(Debug)]
+pub(super) struct Room<'a> {
+    pub(super) budget: &'a Budget,
+    pub(super) reserve: &'a mut Option<Lease>,
+}
+
+impl Room<'_> {
+    /// At least `bytes`, better `wished`; `None` where there is not so much.
+    pub(super) fn take(&mut self, bytes: usize, wished: usize) -> Option<Lease> {
+        let kept = self.reserve.take_if(|lease| lease.bytes() >= bytes);
+        kept.or_else(|| self.budget.try_buffer(wished))
+    }
+}
 
 /// The memory that couriers share.
 #[derive(Debug)]
@@ -106,6 +128,11 @@ impl Budget {
     pub(super) fn turn(&self) -> impl Future<Output = Lease> + Send + 'static {
         let turn = Arc::clone(&self.turns).acquire_owned();
         async move { Lease(turn.await.expect("turns are never closed")) }
+    }
+
+    /// A turn, where one is free.
+    pub(super) fn try_turn(&self) -> Option<Lease> {
+        Arc::clone(&self.turns).try_acquire_owned().ok().map(Lease)
     }
 
     /// Bytes of buffer memory that are in use.

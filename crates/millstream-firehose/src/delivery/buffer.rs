@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::budget::{Budget, Lease};
+use super::budget::{Lease, Room};
 use super::frame::{Entries, Entry, Neighbour};
 use super::gauge::Gauge;
 use super::spill::{Extent, Spill, SpillFile};
@@ -47,13 +47,14 @@ pub(super) struct NoRoom {
     pub(super) bytes: usize,
 }
 
-fn room(entry: &Entry) -> usize {
+/// Bytes that a record takes in a chunk, at most.
+fn entry_bytes(entry: &Entry) -> usize {
     entry.data.len() + entry.sequence.as_ref().map_or(0, Bytes::len) + HEAD_BYTES_MAX
 }
 
 impl Buffer {
     /// A buffer whose first record is `entry`.
-    pub(super) fn open(entry: Entry, now: Instant, budget: &Budget) -> Result<Self, NoRoom> {
+    pub(super) fn open(entry: Entry, now: Instant, room: &mut Room<'_>) -> Result<Self, NoRoom> {
         let mut buffer = Self {
             gauge: Gauge::of(&entry, now),
             chunks: Vec::new(),
@@ -62,29 +63,29 @@ impl Buffer {
             neighbour: Neighbour::default(),
             file: None,
         };
-        buffer.write(entry, budget)?;
+        buffer.write(entry, room)?;
         Ok(buffer)
     }
 
     /// Adds a record.
-    pub(super) fn push(&mut self, entry: Entry, budget: &Budget) -> Result<(), NoRoom> {
+    pub(super) fn push(&mut self, entry: Entry, room: &mut Room<'_>) -> Result<(), NoRoom> {
         let mut gauge = self.gauge;
         gauge.add(&entry);
-        self.write(entry, budget)?;
+        self.write(entry, room)?;
         self.gauge = gauge;
         Ok(())
     }
 
-    fn write(&mut self, entry: Entry, budget: &Budget) -> Result<(), NoRoom> {
-        let needed = room(&entry);
+    fn write(&mut self, entry: Entry, room: &mut Room<'_>) -> Result<(), NoRoom> {
+        let needed = entry_bytes(&entry);
         if self.tail.capacity() - self.tail.len() < needed {
             let grown = (self.tail.capacity() * 2).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
             let bytes = grown.max(needed);
-            let Some(lease) = budget.try_buffer(bytes) else {
+            let Some(lease) = room.take(needed, bytes) else {
                 return Err(NoRoom { entry, bytes });
             };
             self.close_tail();
-            self.tail = Vec::with_capacity(bytes);
+            self.tail = Vec::with_capacity(lease.bytes().max(needed));
             self.tail_lease = Some(lease);
         }
         self.neighbour.head(&entry, &mut self.tail);
@@ -136,26 +137,41 @@ impl Buffer {
         moved.await.expect("spilling does not panic")
     }
 
-    /// Visits all records in order. Blocks where they were spilled.
-    pub(super) fn visit(&self, mut visit: impl FnMut(Entry)) -> io::Result<()> {
-        let mut entries = Entries::default();
-        let tail = Bytes::copy_from_slice(&self.tail);
-        for chunk in &self.chunks {
-            let mut bytes = match chunk {
+    /// Takes no more records: only what is closed can be read.
+    pub(super) fn close(&mut self) {
+        self.close_tail();
+    }
+}
+
+/// Reads a closed buffer from front to back. Blocks where it was spilled.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    buffer: Arc<Buffer>,
+    next_chunk: usize,
+    chunk: Bytes,
+    entries: Entries,
+}
+
+impl Cursor {
+    pub(super) fn new(buffer: Arc<Buffer>) -> Self {
+        Self { buffer, next_chunk: 0, chunk: Bytes::new(), entries: Entries::default() }
+    }
+
+    /// The next record; `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+        loop {
+            if let Some(entry) = self.entries.next(&mut self.chunk) {
+                return Ok(Some(entry));
+            }
+            let Some(chunk) = self.buffer.chunks.get(self.next_chunk) else { return Ok(None) };
+            self.next_chunk += 1;
+            self.chunk = match chunk {
                 Chunk::Memory(bytes, _) => bytes.clone(),
                 Chunk::Spilled(extent) => {
-                    self.file.as_ref().expect("what spilled has a file").read(*extent)?
+                    self.buffer.file.as_ref().expect("what spilled has a file").read(*extent)?
                 }
             };
-            while let Some(entry) = entries.next(&mut bytes) {
-                visit(entry);
-            }
         }
-        let mut bytes = tail;
-        while let Some(entry) = entries.next(&mut bytes) {
-            visit(entry);
-        }
-        Ok(())
     }
 }
 
@@ -165,7 +181,12 @@ mod tests {
     use millstream_destinations::DocumentId;
     use proptest::prelude::*;
 
+    use super::super::budget::Budget;
     use super::*;
+
+    fn room<'a>(budget: &'a Budget, reserve: &'a mut Option<Lease>) -> Room<'a> {
+        Room { budget, reserve }
+    }
 
     fn entry(position: u64, data: Vec<u8>) -> Entry {
         Entry {
@@ -176,10 +197,10 @@ mod tests {
         }
     }
 
-    fn read(buffer: &Buffer) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        buffer.visit(|entry| entries.push(entry)).unwrap();
-        entries
+    fn read(mut buffer: Buffer) -> Vec<Entry> {
+        buffer.close();
+        let mut cursor = Cursor::new(Arc::new(buffer));
+        std::iter::from_fn(|| cursor.next().unwrap()).collect()
     }
 
     proptest! {
@@ -195,12 +216,14 @@ mod tests {
             let spill = Spill::in_memory(1 << 30);
             let mut expected = Vec::new();
             let mut buffer: Option<Buffer> = None;
+            let mut reserve = None;
             for (position, (data, spills)) in records.into_iter().enumerate() {
                 let entry = entry(position as u64, data);
                 expected.push(entry.clone());
+                let room = &mut room(&budget, &mut reserve);
                 match &mut buffer {
-                    Some(buffer) => buffer.push(entry, &budget).unwrap(),
-                    None => buffer = Some(Buffer::open(entry, Instant::now(), &budget).unwrap()),
+                    Some(buffer) => buffer.push(entry, room).unwrap(),
+                    None => buffer = Some(Buffer::open(entry, Instant::now(), room).unwrap()),
                 }
                 let buffer = buffer.as_mut().unwrap();
                 if spills {
@@ -212,8 +235,7 @@ mod tests {
             }
             let buffer = buffer.unwrap();
             prop_assert_eq!(buffer.gauge().count, expected.len() as u64);
-            prop_assert_eq!(read(&buffer), expected);
-            drop(buffer);
+            prop_assert_eq!(read(buffer), expected);
             prop_assert_eq!((budget.buffered_bytes(), spill.used_bytes()), (0, 0));
         }
     }
@@ -221,22 +243,26 @@ mod tests {
     #[test]
     fn a_record_without_room_is_given_back_and_the_buffer_is_as_before() {
         let budget = Budget::new(64 << 20);
-        let mut buffer =
-            Buffer::open(entry(0, vec![1; 100]), Instant::now(), &budget).unwrap();
-        let all = budget.try_buffer((64 << 20) / 16 * 7).is_none();
-        assert!(all, "some is in use");
+        let now = Instant::now();
+        let open = |reserve| Buffer::open(entry(0, vec![1; 100]), now, &mut room(&budget, reserve));
+        let mut buffer = open(&mut None).unwrap();
         let mut held = Vec::new();
         while let Some(lease) = budget.try_buffer(CHUNK_BYTES_MIN) {
             held.push(lease);
         }
-        let refused = buffer.push(entry(1, vec![2; 9_000]), &budget).unwrap_err();
+        let refused = buffer.push(entry(1, vec![2; 9_000]), &mut room(&budget, &mut None));
+        let refused = refused.unwrap_err();
         assert_eq!(refused.entry, entry(1, vec![2; 9_000]));
         assert_eq!(buffer.gauge().count, 1);
         // A full disk leaves everything in memory.
         let full = Spill::in_memory(10);
         assert!(buffer.spill(&full).is_err());
-        held.clear();
-        buffer.push(refused.entry, &budget).unwrap();
-        assert_eq!(read(&buffer), [entry(0, vec![1; 100]), entry(1, vec![2; 9_000])]);
+        // What was waited for is used, and nothing else is asked for.
+        held.truncate(held.len() - 3);
+        let mut reserve = budget.try_buffer(refused.bytes);
+        assert!(reserve.is_some() && budget.try_buffer(CHUNK_BYTES_MIN).is_none());
+        buffer.push(refused.entry, &mut room(&budget, &mut reserve)).unwrap();
+        assert!(reserve.is_none());
+        assert_eq!(read(buffer), [entry(0, vec![1; 100]), entry(1, vec![2; 9_000])]);
     }
 }

@@ -119,11 +119,13 @@ mod tests {
     fn entry() -> impl Strategy<Value = Entry> {
         let id = (0..3_u64, any::<u64>(), 0..600_u32);
         let sequence = proptest::option::of(any::<Vec<u8>>());
-        (id, 0..1_u64 << 45, sequence, any::<Vec<u8>>()).prop_map(|(id, ms, sequence, data)| Entry {
-            id: DocumentId { part: id.0, position: id.1, index: id.2 },
-            arrived: Timestamp::from_ms(ms),
-            sequence: sequence.map(Bytes::from),
-            data: data.into(),
+        (id, 0..1_u64 << 45, sequence, any::<Vec<u8>>()).prop_map(|(id, ms, sequence, data)| {
+            Entry {
+                id: DocumentId { part: id.0, position: id.1, index: id.2 },
+                arrived: Timestamp::from_ms(ms),
+                sequence: sequence.map(Bytes::from),
+                data: data.into(),
+            }
         })
     }
 

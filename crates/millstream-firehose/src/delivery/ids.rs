@@ -107,8 +107,7 @@ mod tests {
     #[test]
     fn every_third_record_costs_a_byte() {
         let ids = (0..9_000).step_by(3);
-        let list: Ids =
-            ids.map(|position| DocumentId { part: 0, position, index: 0 }).collect();
+        let list: Ids = ids.map(|position| DocumentId { part: 0, position, index: 0 }).collect();
         assert_eq!(list.steps.len(), 3_000);
     }
 }

@@ -183,19 +183,22 @@ impl Part {
 
     /// The source was read from `from` up to `next`, and held `present` (ascending). Outstanding
     /// records that should lie between and are not there have expired: they are given up, and
-    /// counted.
-    pub(super) fn pass(&mut self, from: u64, next: u64, present: &[u64]) -> u64 {
-        let end = next.min(self.next);
+    /// counted. To be called before the records present are taken.
+    pub(super) fn expire(&mut self, from: u64, next: u64, present: &[u64]) -> u64 {
         let mut expired = 0;
-        for position in self.open.range(from, end) {
+        for position in self.open.range(from, next.min(self.next)) {
             if present.binary_search(&position).is_err() {
                 self.open.remove(position);
                 self.partial.remove(&position);
                 expired += 1;
             }
         }
-        self.next = self.next.max(next);
         expired
+    }
+
+    /// All below `next` was read, and each record there taken.
+    pub(super) fn reach(&mut self, next: u64) {
+        self.next = self.next.max(next);
     }
 
     /// Nothing ever follows what was read.
@@ -267,6 +270,15 @@ impl Progress {
     /// Forgets parts that are done and that `is_listed` does not know any more.
     pub(super) fn forget_parts(&mut self, is_listed: impl Fn(u64) -> bool) {
         self.parts.retain(|number, part| !part.is_done() || is_listed(*number));
+    }
+
+    /// Gives up the parts that are gone, with all that is outstanding of them, which is counted.
+    /// To be called when nothing of them is under way.
+    pub(super) fn give_up_parts(&mut self, is_listed: impl Fn(u64) -> bool) -> u64 {
+        let gone = self.parts.iter().filter(|(number, _)| !is_listed(**number));
+        let expired = gone.map(|(_, part)| part.outstanding()).sum();
+        self.parts.retain(|number, _| is_listed(*number));
+        expired
     }
 
     /// Forgets all about the parts: they are of another life of the source.

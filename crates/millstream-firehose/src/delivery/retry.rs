@@ -40,6 +40,11 @@ impl Schedule {
         Self { patience, wait_max, failures: 0, first_failure: None }
     }
 
+    /// For how long it goes on.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     /// Attempts that failed.
     pub(super) fn failures(&self) -> u32 {
         self.failures

@@ -241,8 +241,10 @@ mod tests {
     fn what_was_spilled_is_read_back_and_gone_when_dropped() {
         let spill = Spill::in_memory(1 << 20);
         let mut file = spill.file();
-        let extents: Vec<Extent> =
-            [&b"first"[..], b"", b"third"].iter().map(|chunk| file.append(chunk).unwrap()).collect();
+        let extents: Vec<Extent> = [&b"first"[..], b"", b"third"]
+            .iter()
+            .map(|chunk| file.append(chunk).unwrap())
+            .collect();
         let read: Vec<Bytes> = extents.iter().rev().map(|at| file.read(*at).unwrap()).collect();
         assert_eq!(read, [&b"third"[..], b"", b"first"]);
         assert_eq!(spill.used_bytes(), file.bytes());

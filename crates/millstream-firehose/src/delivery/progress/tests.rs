@@ -75,7 +75,8 @@ fn records_that_expired_are_given_up_and_counted() {
         assert!(part.take(position));
         part.begin(position, pieces(2));
     }
-    let expired = part.pass(0, 8, &[6, 7]);
+    let expired = part.expire(0, 8, &[6, 7]);
+    part.reach(8);
     assert_eq!((expired, part.cursor(), part.next()), (6, 6, 10));
 }
 
@@ -86,7 +87,8 @@ fn a_source_with_gaps_has_no_expired_records() {
         assert!(part.take(position));
         part.begin(position, pieces(1));
     }
-    assert_eq!(part.pass(100, 300, &[100, 105, 250]), 0);
+    assert_eq!(part.expire(100, 300, &[100, 105, 250]), 0);
+    part.reach(300);
     [105, 250, 100].into_iter().for_each(|at| part.settle(at, Obligation::Piece(0)));
     assert_eq!(part.cursor(), 300);
 }

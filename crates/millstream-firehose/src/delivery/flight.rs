@@ -1,0 +1,308 @@
+//! One delivery, from a closed buffer to the report that it is over.
+//!
+//! Owns what becomes of a buffer of each lane, and the error output of a delivery: what a
+//! destination does not take is written there in the same flight, so that one checkpoint settles
+//! all of it. Objects are tried for ever (delivery stands still meanwhile, and nothing is lost),
+//! documents as long as was configured.
+
+use std::sync::Arc;
+
+use millstream_destinations::Failure;
+use millstream_destinations::objects::{Chunks, PutOptions};
+use millstream_formats::prefix::PartitionKeys;
+
+use super::buffer::Buffer;
+use super::fail_point::{self, FailPoint};
+use super::gauge::Gauge;
+use super::ids::Ids;
+use super::lane::{ErrorOutput, Lane};
+use super::lanes::Load;
+use super::metrics::Deliveries;
+use super::naming::{self, Draw};
+use super::object::{self, Contents, DocumentStyle, Reason, Shape, Slip};
+use super::outlets::ObjectSink;
+use super::retry::Patience;
+use super::station::{After, BACKUP, DESTINATION, Ends, Station, Tries, error_output};
+use super::{documents, objects, warehouse};
+use crate::plan::{Objects, Target};
+
+/// No attempt takes longer, whatever a destination does: longer than any has bounds for itself.
+pub(super) const ATTEMPT_MAX: std::time::Duration = std::time::Duration::from_secs(65 * 60);
+/// Memory that putting an object takes beside its own bytes.
+const PUT_BYTES: usize = 1 << 20;
+/// Bytes of an object that are in memory at most while it is put: two parts of an upload.
+const PUT_BYTES_MAX: usize = 34 << 20;
+
+/// What became of a delivery.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) lane: Lane,
+    /// The records that are where they belong; `None` where the courier is to leave before.
+    pub(super) settled: Option<Ids>,
+}
+
+/// A delivery under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) station: Arc<Station>,
+    pub(super) lane: Lane,
+    pub(super) keys: Arc<PartitionKeys>,
+    pub(super) gauge: Gauge,
+    pub(super) buffer: Arc<Buffer>,
+}
+
+/// Delivers a load. Never fails: it is over when all records are where they belong, or when the
+/// courier is to leave.
+pub(super) async fn fly(station: Arc<Station>, load: Load) -> Report {
+    let Load { lane, keys, buffer, is_repeat } = load;
+    let gauge = *buffer.gauge();
+    if is_repeat && matches!((&lane, &station.ends), (Lane::Main(_), Ends::Documents(_))) {
+        station.counters().duplicates.add(gauge.count);
+    }
+    let mut flight = Flight { station, lane, keys, gauge, buffer: Arc::new(buffer) };
+    fail_point::reached(FailPoint::AfterPledge).await;
+    let settled = flight.deliver().await;
+    if settled.is_some() {
+        fail_point::reached(FailPoint::AfterDelivery).await;
+    }
+    Report { lane: flight.lane, settled }
+}
+
+/// The object is put, and this is in it; or it was given up; or the courier leaves.
+pub(super) enum Outcome {
+    Put(Contents),
+    GaveUp(Failure, u32),
+    Left,
+}
+
+impl Flight {
+    async fn deliver(&mut self) -> Option<Ids> {
+        let station = Arc::clone(&self.station);
+        match &self.lane {
+            Lane::Main(_) => match &station.ends {
+                Ends::Objects(sink) => match &station.plan.target {
+                    Target::Objects(target) => objects::deliver(self, &**sink, target).await,
+                    other => unreachable!("{other:?} has no objects"),
+                },
+                Ends::Documents(destination) => documents::deliver(self, destination).await,
+                Ends::Warehouse { staging, database } => {
+                    warehouse::deliver(self, &**staging, &**database).await
+                }
+            },
+            Lane::Backup => {
+                let all = station.plan.backup.all.as_ref().zip(station.backup.as_ref());
+                let (all, sink) = all.expect("only a plan with a backup has records for it");
+                self.back_up(&**sink, all).await
+            }
+            Lane::Errors(output) => self.put_documents(*output).await,
+        }
+    }
+
+    /// Puts source records as they came.
+    async fn back_up(&mut self, sink: &dyn ObjectSink, all: &Objects) -> Option<Ids> {
+        let draw = Draw::new(&self.station.origin, &self.lane, &self.gauge, "backup");
+        let origin = &self.station.origin;
+        let key = naming::object_key(origin, all, &self.keys, &self.gauge, draw);
+        // Keys of a backup have no partition keys in them, so only their length can be wrong.
+        let key = key.unwrap_or_else(|_| self.plain_key("backup"));
+        let compression = all.compression;
+        let name = key.clone();
+        let make = move |buffer: &Arc<Buffer>| object::plain(buffer, compression, &name);
+        match self.put(sink, &key, all, (Patience::Forever, BACKUP), make).await {
+            Outcome::Put(contents) => {
+                self.count(&self.station.counters().backup);
+                Some(contents.ids)
+            }
+            Outcome::GaveUp(..) | Outcome::Left => None,
+        }
+    }
+
+    /// Puts documents that processing has written.
+    async fn put_documents(&mut self, output: ErrorOutput) -> Option<Ids> {
+        let station = Arc::clone(&self.station);
+        let errors = &station.plan.backup.errors;
+        let key = self.error_key(output, &self.gauge);
+        let (compression, name) = (errors.compression, key.clone());
+        let make = move |buffer: &Arc<Buffer>| object::plain(buffer, compression, &name);
+        let forever = (Patience::Forever, BACKUP);
+        match self.put(&*station.errors, &key, errors, forever, make).await {
+            Outcome::Put(contents) => {
+                station.counters().add_errors(output.as_str(), self.gauge.count);
+                fail_point::reached(FailPoint::AfterErrorOutput).await;
+                Some(contents.ids)
+            }
+            Outcome::GaveUp(..) | Outcome::Left => None,
+        }
+    }
+
+    /// Puts the error output of this delivery: documents of the records that `reason` has a
+    /// reason for, which `failed` sums up. `reason` makes reasons anew for each attempt. False
+    /// where the courier leaves.
+    pub(super) async fn refuse(
+        &mut self,
+        output: ErrorOutput,
+        shape: Shape,
+        failed: Gauge,
+        mut reason: impl FnMut() -> Reason + Send,
+    ) -> bool {
+        let station = Arc::clone(&self.station);
+        let errors = &station.plan.backup.errors;
+        let key = self.error_key(output, &failed);
+        let style = DocumentStyle { compression: errors.compression, shape, ended: station.now() };
+        let name = key.clone();
+        let make = move |buffer: &Arc<Buffer>| object::documents(buffer, &style, reason(), &name);
+        let forever = (Patience::Forever, BACKUP);
+        let outcome = self.put(&*station.errors, &key, errors, forever, make).await;
+        if !matches!(outcome, Outcome::Put(_)) {
+            return false;
+        }
+        station.counters().add_errors(output.as_str(), failed.count);
+        fail_point::reached(FailPoint::AfterErrorOutput).await;
+        true
+    }
+
+    /// Gives all records of this delivery to the error output.
+    pub(super) async fn refuse_all(
+        &mut self,
+        output: ErrorOutput,
+        shape: Shape,
+        (failure, attempts): (Failure, u32),
+    ) -> Option<Ids> {
+        let gauge = self.gauge;
+        let reason = move || object::same_reason(failure.clone(), attempts);
+        if self.refuse(output, shape, gauge, reason).await { self.ids().await } else { None }
+    }
+
+    /// Gives all records to the error output that stands for the target as a whole.
+    pub(super) async fn refuse_as_target(
+        &mut self,
+        failure: Failure,
+        attempts: u32,
+    ) -> Option<Ids> {
+        let target = &self.station.plan.target;
+        let (output, shape) = (error_output(target), shape(target));
+        self.refuse_all(output, shape, (failure, attempts)).await
+    }
+
+    /// The ids of all records of this delivery.
+    pub(super) async fn ids(&self) -> Option<Ids> {
+        let buffer = Arc::clone(&self.buffer);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut cursor = super::buffer::Cursor::new(buffer);
+            let mut ids = Ids::default();
+            while let Some(entry) = cursor.next()? {
+                ids.push(entry.id);
+            }
+            Ok::<_, std::io::Error>(ids)
+        });
+        match read.await.expect("reading a buffer does not panic") {
+            Ok(ids) => Some(ids),
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    /// A spill file that cannot be read back: the courier begins anew from the source.
+    pub(super) fn unreadable<T>(&self, error: &std::io::Error) -> Option<T> {
+        tracing::error!(%error, stream = self.station.origin.name, "a spill file is unreadable");
+        None
+    }
+
+    fn error_key(&self, output: ErrorOutput, gauge: &Gauge) -> String {
+        let station = &self.station;
+        let draw = Draw::new(&station.origin, &self.lane, gauge, output.as_str());
+        let errors = &station.plan.backup.errors;
+        let key = naming::error_key(&station.origin, errors, output.as_str(), gauge, draw);
+        key.unwrap_or_else(|_| self.plain_key(output.as_str()))
+    }
+
+    /// A key for what has to be put although its prefix has no value.
+    fn plain_key(&self, purpose: &str) -> String {
+        let draw = Draw::new(&self.station.origin, &self.lane, &self.gauge, purpose);
+        naming::plain_key(&self.station.origin, purpose, &self.gauge, draw)
+    }
+
+    /// Counts this delivery as made.
+    pub(super) fn count(&self, deliveries: &Deliveries) {
+        deliveries.bytes.add(self.gauge.bytes);
+        deliveries.records.add(self.gauge.count);
+    }
+
+    /// Puts an object until it is there, or patience ends.
+    pub(super) async fn put(
+        &mut self,
+        sink: &dyn ObjectSink,
+        key: &str,
+        objects: &Objects,
+        (patience, log): (Patience, &'static str),
+        mut make: impl FnMut(&Arc<Buffer>) -> (Chunks, Slip) + Send,
+    ) -> Outcome {
+        let station = Arc::clone(&self.station);
+        let mut tries = station.object_tries(patience, log);
+        let counters = station.counters();
+        let deliveries = if log == DESTINATION { &counters.delivery } else { &counters.backup };
+        let options = PutOptions { kms_key: objects.kms_key.clone(), ..PutOptions::default() };
+        loop {
+            if tries.is_leaving() {
+                return Outcome::Left;
+            }
+            let lease = station.commons.budget.work(self.work_bytes(objects)).await;
+            let (chunks, slip) = make(&self.buffer);
+            deliveries.attempts.add(1);
+            let put = tokio::time::timeout(ATTEMPT_MAX, sink.put(key, chunks, &options)).await;
+            drop(lease);
+            let failure = match (put, slip.take()) {
+                (Ok(Ok(())), Some(contents)) => {
+                    deliveries.successes.add(1);
+                    return Outcome::Put(contents);
+                }
+                // No record was left to put: there is no object, and all is told.
+                (Ok(Err(_)), Some(contents)) if contents.failed.count() == self.gauge.count => {
+                    return Outcome::Put(contents);
+                }
+                (Ok(Ok(())), None) => {
+                    Failure::retryable("InternalError", "the bucket took an object without its end")
+                }
+                (Ok(Err(failure)), _) => failure,
+                (Err(_), _) => Failure::retryable("S3.Timeout", "the bucket does not answer"),
+            };
+            match self.wait(&mut tries, &failure).await {
+                After::Again => {}
+                After::GiveUp => return Outcome::GaveUp(failure, tries.failures()),
+                After::Leave => return Outcome::Left,
+            }
+        }
+    }
+
+    /// Waits after a failed attempt, giving memory back where others need it.
+    pub(super) async fn wait(&mut self, tries: &mut Tries<'_>, failure: &Failure) -> After {
+        let spill = Arc::clone(&self.station.commons.spill);
+        let buffer = &mut self.buffer;
+        let relieve = || {
+            // Shared for as long as a put that was given up still reads it.
+            if let Some(buffer) = Arc::get_mut(buffer)
+                && let Err(error) = buffer.spill(&spill)
+            {
+                tracing::debug!(%error, "a delivery that waits was not spilled");
+            }
+        };
+        tries.failed(failure, relieve).await
+    }
+
+    fn work_bytes(&self, objects: &Objects) -> usize {
+        let bytes = usize::try_from(self.gauge.bytes).unwrap_or(usize::MAX);
+        if objects.conversion.is_some() {
+            return bytes.saturating_mul(2).saturating_add(PUT_BYTES);
+        }
+        bytes.saturating_add(PUT_BYTES).min(PUT_BYTES_MAX)
+    }
+}
+
+/// How a target's refusals are written.
+pub(super) fn shape(target: &Target) -> Shape {
+    match target {
+        Target::Objects(_) => Shape::Processing,
+        Target::Http(_) => Shape::HttpEndpoint,
+        Target::Splunk(_) => Shape::Splunk,
+        Target::Search(_) | Target::Redshift(_) | Target::Iceberg(_) => Shape::Destination,
+    }
+}
