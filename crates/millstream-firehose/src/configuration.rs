@@ -20,6 +20,8 @@ mod node;
 mod processing;
 mod reading;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use describe::{Place, describe};
 pub(crate) use document::{DestinationKind, Document, SealedDocument, Secrets};

@@ -170,10 +170,11 @@ impl Firehose {
             tracing::warn!(%error, stream = %stream.name, "data keys are kept for longer");
             Refusal::Internal
         })?;
-        let is_spent = |key: &&DataKeyRecord| self.data_keys.is_spent(stream.uid, key.id, bounds);
-        let Some(last) = stream.data_keys.iter().take_while(is_spent).last() else {
-            return Ok(());
-        };
+        let is_spent = |key: &DataKeyRecord| self.data_keys.is_spent(stream.uid, key.id, bounds);
+        // All are looked at, so that they come to their ends side by side.
+        let spent: Vec<bool> = stream.data_keys.iter().map(is_spent).collect();
+        let count = spent.iter().take_while(|is_spent| **is_spent).count();
+        let Some(last) = stream.data_keys[..count].last() else { return Ok(()) };
         let command = Command::ForgetDataKeys { stream: stream.uid, below: last.id + 1 };
         self.propose(|_| Ok((Some(command), ()))).await
     }

@@ -139,22 +139,27 @@ impl Firehose {
         &self,
         stream: Arc<DeliveryStream>,
     ) -> Result<Arc<DeliveryStream>, Refusal> {
+        match stream.status {
+            Status::Active => Ok(stream),
+            Status::Creating if !self.enforces_quotas() => self.wait_out_creating(&stream).await,
+            Status::Creating | Status::CreatingFailed(_) | Status::Deleting => Err(stream.gone()),
+        }
+    }
+
+    async fn wait_out_creating(
+        &self,
+        stream: &DeliveryStream,
+    ) -> Result<Arc<DeliveryStream>, Refusal> {
         let mut changes = self.catalog.changes();
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut stream = stream;
         loop {
-            match stream.status {
-                Status::Active => return Ok(stream),
-                Status::Creating if !self.enforces_quotas() => {}
-                Status::Creating | Status::CreatingFailed(_) | Status::Deleting => {
-                    return Err(stream.gone());
-                }
-            }
             changes.mark_unchanged();
             let found = self.catalog.read(|registry| registry.by_uid(stream.uid).cloned());
-            stream = found.ok_or_else(|| stream.gone())?;
-            if stream.status != Status::Creating {
-                continue;
+            let now = found.ok_or_else(|| stream.gone())?;
+            match now.status {
+                Status::Active => return Ok(now),
+                Status::CreatingFailed(_) | Status::Deleting => return Err(stream.gone()),
+                Status::Creating => {}
             }
             tokio::select! {
                 biased;
@@ -189,7 +194,7 @@ impl DeliveryStream {
 
     /// What its secrets are bound to.
     pub(crate) fn owner(&self) -> String {
-        crate::firehose::owner(&self.account, &self.name)
+        owner(&self.account, &self.name)
     }
 }
 

@@ -171,13 +171,13 @@ pub(super) fn redshift(
     }
     let command = node.child("CopyCommand").ok_or(Invalid::Missing("CopyCommand"))?;
     let table = command.text("DataTableName").ok_or(Invalid::Missing("DataTableName"))?;
-    let (user, password) = match managed(node, &["username", "password"], world)?.as_deref() {
-        Some([user, password]) => (user.to_string(), password.clone()),
-        Some(_) | None => {
-            let user = node.filled("Username").ok_or(Invalid::Missing("Username"))?;
-            let password = node.filled("Password").ok_or(Invalid::Missing("Password"))?;
-            (user.to_owned(), secret(password))
-        }
+    let managed = managed(node, &["username", "password"], world)?;
+    let (user, password) = if let Some([user, password]) = managed.as_deref() {
+        (user.to_string(), password.clone())
+    } else {
+        let user = node.filled("Username").ok_or(Invalid::Missing("Username"))?;
+        let password = node.filled("Password").ok_or(Invalid::Missing("Password"))?;
+        (user.to_owned(), secret(password))
     };
     Ok(RedshiftTarget {
         jdbc_url: jdbc_url.to_owned(),

@@ -7,6 +7,8 @@
 //! trait's methods below name it, say who asks for what, and turn a refusal into the operation's
 //! own error in one place.
 
+#![allow(clippy::unused_async)] // Operations have one shape, whether they wait or not.
+
 mod create_delivery_stream;
 mod delete_delivery_stream;
 mod describe_delivery_stream;
@@ -17,6 +19,7 @@ mod put;
 mod tags;
 mod update_destination;
 
+#[allow(clippy::wildcard_imports)] // Every input, output and error of the service.
 use millstream_api::firehose::*;
 use millstream_api::{Call, OperationError};
 
@@ -35,6 +38,7 @@ fn request_of(call: &Call) -> Request<'_> {
 
 /// The operation's own error for a refusal. One that the operation's model lacks is an internal
 /// failure: then the fault is ours.
+#[allow(clippy::needless_pass_by_value)] // Shaped for `map_err`.
 fn refused<E: OperationError>(refusal: Refusal) -> E {
     let message = refusal.to_string();
     E::from_code(refusal.kind().code(), message.clone())

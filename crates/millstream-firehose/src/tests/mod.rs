@@ -1,1 +1,13 @@
-//! Scenarios through the `Firehose` trait: each rule of the service, as a caller meets it.
+//! Scenarios in the wire's own JSON: each rule of the service, as a caller meets it.
+
+mod describe;
+mod encryption;
+mod life;
+mod merge;
+mod model;
+mod policies;
+mod puts;
+mod recovery;
+mod secrets;
+mod validation;
+mod world;
