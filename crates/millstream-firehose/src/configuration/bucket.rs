@@ -30,7 +30,7 @@ pub(super) struct BucketRules {
 }
 
 impl BucketRules {
-    /// For a backup, or the older S3 destination.
+    /// For a backup.
     pub(super) const PLAIN: Self = Self { prefix: Rules::Objects, buffering: BUFFERING_DEFAULT };
 }
 

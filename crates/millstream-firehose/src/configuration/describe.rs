@@ -30,14 +30,14 @@ pub(crate) fn describe(document: &Document, place: Place<'_>) -> Map<String, Val
         members.insert(format!("{name}DestinationDescription"), description.into());
     };
     match document.kind {
-        DestinationKind::S3 => show("S3", bucket(body)),
         DestinationKind::ExtendedS3 => {
             show("ExtendedS3", extended(body, place));
-            // Whoever knows only the older shape finds it too (observed).
-            let buffering = buffering_default(body);
-            let mut older = bucket(body);
-            older.insert("BufferingHints".to_owned(), or(body, "BufferingHints", buffering));
-            show("S3", older);
+            // Whoever knows only the API's first shape finds it too (observed).
+            let mut first = bucket(body);
+            let buffering = body.get("BufferingHints").cloned();
+            let buffering = buffering.unwrap_or_else(|| buffering_default(body));
+            first.insert("BufferingHints".to_owned(), buffering);
+            show("S3", first);
         }
         DestinationKind::Redshift => show("Redshift", redshift(body)),
         DestinationKind::Elasticsearch => show("Elasticsearch", search(body, true)),
@@ -50,10 +50,6 @@ pub(crate) fn describe(document: &Document, place: Place<'_>) -> Map<String, Val
         DestinationKind::Iceberg => show("Iceberg", iceberg(body)),
     }
     members
-}
-
-fn or(body: &Map<String, Value>, name: &str, default: Value) -> Value {
-    body.get(name).cloned().unwrap_or(default)
 }
 
 fn hints(mebibytes: u32, seconds: u32) -> Value {

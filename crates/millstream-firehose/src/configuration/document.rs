@@ -19,8 +19,8 @@ const SEALED: &str = "$sealed";
 /// The kinds of destinations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum DestinationKind {
-    /// As the API first had it: a subset of the next.
-    S3,
+    /// Objects in a bucket. The API's first shape for them is a subset of the extended one, and
+    /// is kept as that.
     ExtendedS3,
     Redshift,
     Elasticsearch,
@@ -35,7 +35,6 @@ impl DestinationKind {
     /// As refusals call it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::S3 => "S3",
             Self::ExtendedS3 => "ExtendedS3",
             Self::Redshift => "Redshift",
             Self::Elasticsearch => "Elasticsearch",
@@ -47,17 +46,12 @@ impl DestinationKind {
         }
     }
 
-    /// Whether objects in a bucket are the destination.
-    pub(crate) fn is_objects(self) -> bool {
-        matches!(self, Self::S3 | Self::ExtendedS3)
-    }
-
     /// Whether an update may put another kind in its place, or it in the place of another.
     ///
     /// Source: API_UpdateDestination for OpenSearch; the same was observed of HTTP endpoints.
     pub(crate) fn is_replaceable(self) -> bool {
         match self {
-            Self::S3 | Self::ExtendedS3 | Self::Redshift | Self::Splunk => true,
+            Self::ExtendedS3 | Self::Redshift | Self::Splunk => true,
             Self::Elasticsearch
             | Self::OpenSearch
             | Self::OpenSearchServerless

@@ -27,8 +27,7 @@ pub(crate) fn updated(
     update: Map<String, Value>,
 ) -> Result<Document, Invalid> {
     let update = renamed(update);
-    let is_same = current.kind == kind || (current.kind.is_objects() && kind.is_objects());
-    if !is_same {
+    if current.kind != kind {
         if let Some(fixed) = [current.kind, kind].into_iter().find(|kind| !kind.is_replaceable()) {
             return Err(Invalid::KindFixed { kind: fixed });
         }
@@ -38,8 +37,6 @@ pub(crate) fn updated(
     for (name, value) in update {
         merge(&mut body, name, value);
     }
-    // Once extended, an S3 destination stays so (observed).
-    let kind = if current.kind == DestinationKind::ExtendedS3 { current.kind } else { kind };
     let document = Document { kind, body };
     check_fixed(current, &document)?;
     Ok(document)

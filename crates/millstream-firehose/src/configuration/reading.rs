@@ -29,8 +29,7 @@ pub(crate) fn plan(
     let node = Node(&document.body);
     let lambda_buffer_bytes = match document.kind {
         DestinationKind::Splunk => LAMBDA_BUFFER_BYTES_SPLUNK,
-        DestinationKind::S3
-        | DestinationKind::ExtendedS3
+        DestinationKind::ExtendedS3
         | DestinationKind::Redshift
         | DestinationKind::Elasticsearch
         | DestinationKind::OpenSearch
@@ -70,10 +69,6 @@ fn destination(
 ) -> Result<(Target, Backup), Invalid> {
     let node = Node(&document.body);
     match document.kind {
-        DestinationKind::S3 => {
-            let errors = objects(node, BucketRules::PLAIN)?;
-            Ok((Target::Objects(errors.clone()), Backup { all: None, errors }))
-        }
         DestinationKind::ExtendedS3 => {
             let errors = extended::destination(node, processing)?;
             let backup = Backup { all: extended::backup(node)?, errors: errors.clone() };

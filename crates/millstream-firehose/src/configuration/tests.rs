@@ -73,7 +73,7 @@ fn processing(processors: &[Value]) -> Value {
 
 #[test]
 fn a_bucket_of_which_nothing_is_said_has_the_documented_defaults() {
-    let plan = read(DestinationKind::S3, bucket());
+    let plan = read(DestinationKind::ExtendedS3, bucket());
     assert_eq!(plan.version, 7);
     assert!(matches!(plan.source, Source::DirectPut));
     assert_eq!(plan.buffering, Buffering { bytes: 5 * MIB, interval: seconds(300) });
@@ -129,7 +129,10 @@ fn everything_that_is_said_of_a_bucket_is_in_the_plan() {
         ("HADOOP_SNAPPY", Compression::HadoopSnappy),
     ] {
         let body = with(bucket(), json!({"CompressionFormat": format}));
-        assert_eq!(self::objects(&read(DestinationKind::S3, body)).compression, compression);
+        assert_eq!(
+            self::objects(&read(DestinationKind::ExtendedS3, body)).compression,
+            compression
+        );
     }
 }
 
@@ -387,7 +390,7 @@ fn sources_begin_where_they_are_told_to() {
         role_arn: ROLE.to_owned(),
         start,
     });
-    let plan = read_from(&kinesis, DestinationKind::S3, bucket()).unwrap();
+    let plan = read_from(&kinesis, DestinationKind::ExtendedS3, bucket()).unwrap();
     let Source::KinesisStream { arn, from } = plan.source else { panic!("Kinesis") };
     assert_eq!((arn.name.as_str(), from), ("s", start));
     for (read_from_, expected) in [
@@ -403,7 +406,7 @@ fn sources_begin_where_they_are_told_to() {
             read_from: read_from_,
             start,
         });
-        let plan = read_from(&kafka, DestinationKind::S3, bucket()).unwrap();
+        let plan = read_from(&kafka, DestinationKind::ExtendedS3, bucket()).unwrap();
         let Source::Kafka { cluster, topic, from } = plan.source else { panic!("Kafka") };
         assert_eq!((&*cluster, &*topic, from), ("broker:9092", "topic", expected));
     }

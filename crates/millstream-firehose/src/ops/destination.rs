@@ -40,7 +40,7 @@ fn only(
 pub(super) fn created(input: &api::CreateDeliveryStreamInput) -> Result<Document, Invalid> {
     use DestinationKind as Kind;
     let given = [
-        (Kind::S3, input.s3_destination_configuration.as_ref().map(wire)),
+        (Kind::ExtendedS3, input.s3_destination_configuration.as_ref().map(wire)),
         (Kind::ExtendedS3, input.extended_s3_destination_configuration.as_ref().map(wire)),
         (Kind::Redshift, input.redshift_destination_configuration.as_ref().map(wire)),
         (Kind::Elasticsearch, input.elasticsearch_destination_configuration.as_ref().map(wire)),
@@ -65,7 +65,7 @@ pub(super) fn created(input: &api::CreateDeliveryStreamInput) -> Result<Document
 pub(super) fn update(input: &api::UpdateDestinationInput) -> Result<Update, Invalid> {
     use DestinationKind as Kind;
     let given = [
-        (Kind::S3, input.s3_destination_update.as_ref().map(wire)),
+        (Kind::ExtendedS3, input.s3_destination_update.as_ref().map(wire)),
         (Kind::ExtendedS3, input.extended_s3_destination_update.as_ref().map(wire)),
         (Kind::Redshift, input.redshift_destination_update.as_ref().map(wire)),
         (Kind::Elasticsearch, input.elasticsearch_destination_update.as_ref().map(wire)),
@@ -87,7 +87,6 @@ pub(super) fn check_shape(document: &Document) -> Result<(), Refusal> {
     let body = serde_json::to_vec(&document.body).expect("a document's keys are strings");
     let body = Bytes::from(body);
     match document.kind {
-        DestinationKind::S3 => shape::<api::S3DestinationConfiguration>(&body),
         DestinationKind::ExtendedS3 => shape::<api::ExtendedS3DestinationConfiguration>(&body),
         DestinationKind::Redshift => shape::<api::RedshiftDestinationConfiguration>(&body),
         DestinationKind::Elasticsearch => {

@@ -13,7 +13,7 @@ fn new(name: &str) -> Command {
     let rand = Arc::new(SeededRand::new(1));
     let keyring = Keyring::new(MasterKey::generate(rand.as_ref()), Vec::new(), rand);
     let secrets = Secrets::new(keyring.sealer("test"));
-    let document = Document { kind: DestinationKind::S3, body: serde_json::Map::new() };
+    let document = Document { kind: DestinationKind::ExtendedS3, body: serde_json::Map::new() };
     Command::Create(Box::new(NewDeliveryStream {
         account: "123456789012".parse().unwrap(),
         name: name.parse().unwrap(),

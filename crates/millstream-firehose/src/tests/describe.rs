@@ -32,10 +32,14 @@ fn plain_bucket() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_s3_destination_is_described_with_its_defaults() {
-    let shown = described(s3()).await;
-    let id = "destinationId-000000000001";
-    assert_eq!(shown, json!({"DestinationId": id, "S3DestinationDescription": plain_bucket()}));
+async fn an_s3_destination_is_described_with_its_defaults_in_both_shapes() {
+    let extended = json!({"S3BackupMode": "Disabled", "CustomTimeZone": "UTC"});
+    let expected = json!({
+        "DestinationId": "destinationId-000000000001",
+        "S3DestinationDescription": plain_bucket(),
+        "ExtendedS3DestinationDescription": with(plain_bucket(), extended),
+    });
+    assert_eq!(described(s3()).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
