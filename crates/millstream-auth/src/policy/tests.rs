@@ -514,3 +514,18 @@ proptest! {
         let _ = Policy::parse(&with_condition("Allow", &text), PolicyKind::Resource);
     }
 }
+
+#[test]
+fn what_is_wrong_in_a_statement_is_told_and_where() {
+    let reason = |text: &str| Policy::parse(text, PolicyKind::Identity).unwrap_err().to_string();
+    let statement = r#"{"Efect":"Allow","Action":"kinesis:*","Resource":"*"}"#;
+    for text in
+        [format!(r#"{{"Statement":{statement}}}"#), format!(r#"{{"Statement":[{statement}]}}"#)]
+    {
+        assert!(reason(&text).contains("unknown field `Efect`"), "{}", reason(&text));
+    }
+    let text = reason(r#"{"Statement":"x"}"#);
+    assert!(text.contains("invalid type: string \"x\""), "{text}");
+    let text = reason(r#"{"Statement":[{"Effect":"Allow","Action":7,"Resource":"*"}]}"#);
+    assert!(text.contains("invalid type: integer `7`, expected a string"), "{text}");
+}
