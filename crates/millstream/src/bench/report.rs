@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::histogram::Histogram;
 use super::verify::Verdict;
 use super::work::Tally;
-use crate::terminal::{Align, Style, Table, bytes_text, count_text, duration_text, records_text};
+use crate::terminal::{Align, Style, Table, count_text, duration_text, records_text};
 
 /// One kind of work of a run.
 #[derive(Clone, Debug)]
@@ -223,11 +223,6 @@ fn latency_json(latency: &Histogram) -> Value {
         "p999": ms(latency.quantile(999)),
         "max": ms(latency.max()),
     })
-}
-
-/// What a run is told before it starts, on one line.
-pub(crate) fn plan_text(workload: &str, record_bytes: usize, endpoint: &str) -> String {
-    format!("{workload}: records of {} to {endpoint}", bytes_text(record_bytes as u64))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::bench::fan_out::Subscriber;
 use crate::bench::record::{RECORD_BYTES_MIN, RecordForm};
-use crate::bench::report::{Report, Section, Verification, plan_text};
+use crate::bench::report::{Report, Section, Verification};
 use crate::bench::verify::verify;
 use crate::bench::work::{self, Tally, WriterNumbers};
 use crate::bench::{Bench, Control};
@@ -472,11 +472,6 @@ impl Run {
     }
 
     async fn watch(&self, control: &Arc<Control>, work: impl Future<Output = Tally>) -> Tally {
-        if !self.arguments.json {
-            let workload = self.arguments.workload.to_possible_value().expect("none is hidden");
-            let endpoint = self.client.endpoint().to_string();
-            eprintln!("{}", plan_text(workload.get_name(), self.arguments.record_bytes, &endpoint));
-        }
         self.watch_as("loading", control, work).await
     }
 

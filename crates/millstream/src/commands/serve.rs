@@ -75,13 +75,20 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
 async fn run(settings: Settings, admission: Admission) -> Outcome {
     start_logging(&settings);
     let mut server = started(&settings, admission).await?;
-    print!("{}", banner(&server, &settings, admission));
+    let told = match settings.log_format {
+        LogFormat::Text => banner(&server, &settings, admission),
+        LogFormat::Json => logged(&server, &settings, admission),
+    };
+    print!("{told}");
     let signal = tokio::select! {
         biased;
         signal = stop_signal() => signal?,
         failure = server.ended() => return Err(failure),
     };
-    eprintln!("\n{signal}: no new requests; those under way may end (again to stop at once)");
+    tell(
+        &settings,
+        &format!("{signal}: no new requests; those under way may end (again to stop at once)"),
+    );
     let stopped = tokio::select! {
         biased;
         stopped = server.stop() => stopped?,
@@ -89,11 +96,47 @@ async fn run(settings: Settings, admission: Admission) -> Outcome {
             return Err(Failure::failed(format!("{}: stopped at once", again?)));
         }
     };
-    match stopped {
-        0 => eprintln!("stopped; everything acknowledged is in {}", settings.data_dir.display()),
-        cut => eprintln!("stopped; {cut} connections took too long and were cut"),
-    }
+    let last = match stopped {
+        0 => format!("stopped; everything acknowledged is in {}", settings.data_dir.display()),
+        cut => format!("stopped; {cut} connections took too long and were cut"),
+    };
+    tell(&settings, &last);
     Ok(())
+}
+
+/// Tells people, or a collector of logs, how the server fares.
+fn tell(settings: &Settings, sentence: &str) {
+    match settings.log_format {
+        // After the `^C` that a terminal shows.
+        LogFormat::Text if std::io::stderr().is_terminal() => eprintln!("\r{sentence}"),
+        LogFormat::Text => eprintln!("{sentence}"),
+        LogFormat::Json => tracing::info!("{sentence}"),
+    }
+}
+
+/// Logs that it serves, for whoever collects JSON lines; gives what must not be in a log.
+fn logged(server: &Running, settings: &Settings, admission: Admission) -> String {
+    let recovery = &server.recovery;
+    tracing::info!(
+        endpoint = %server.endpoint(),
+        tls_endpoint = server.tls_endpoint().map(|endpoint| endpoint.to_string()),
+        mode = if admission == Admission::Verified { "serve" } else { "dev" },
+        open_to_network = admission == Admission::DevOpen,
+        data_dir = %settings.data_dir.display(),
+        region = %settings.region,
+        streams = server.streams_found,
+        records_replayed = recovery.records_replayed,
+        "serving"
+    );
+    if let Some(torn) = &recovery.torn_tail {
+        let (file, offset, reason) = (&torn.file, torn.offset, &torn.reason);
+        tracing::warn!(file, offset, reason, "a write that was never acknowledged was cut");
+    }
+    for damage in &recovery.damaged_segments {
+        tracing::error!(damage, "a segment is damaged; what of it is intact is served");
+    }
+    let minted = server.minted.as_ref();
+    minted.map_or_else(String::new, |key| printed(key, false) + "\n")
 }
 
 /// How long a start may take in silence.
@@ -246,7 +289,9 @@ fn commands_to_try(
         }
         (Admission::Verified, None) => {
             let place = place_flag(settings);
-            commands.push(format!("eval \"$({program} keys create{place} --env)\""));
+            let made = format!("{program} keys create{place}");
+            let key = "export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…";
+            commands.push(format!("{key}   # one that `{made}` makes"));
             ""
         }
         // Any will do, but the tool insists on having some.
@@ -286,7 +331,7 @@ mod tests {
         let commands = commands_to_try("./millstream", &elsewhere, &settings, verified);
         assert_eq!(commands[0], "export AWS_ENDPOINT_URL=http://127.0.0.1:9999");
         assert_eq!(commands[1], "export AWS_REGION=eu-west-1");
-        assert!(commands[2].starts_with("eval \"$(./millstream keys create --data-dir /"));
+        assert!(commands[2].contains("`./millstream keys create --data-dir /"), "{}", commands[2]);
         assert!(commands[3].starts_with("./millstream streams create"), "{}", commands[3]);
         assert!(commands[5].contains("--region eu-west-1"), "{}", commands[5]);
     }

@@ -119,7 +119,10 @@ impl KeyFiles {
     /// Makes an access key.
     pub(crate) fn create(&self, new: NewAccessKey) -> Outcome<CreatedAccessKey> {
         self.change(|keys| {
-            keys.create(new, SystemClock.now(), &SystemRand::new()).map_err(Failure::usage)
+            keys.create(new, SystemClock.now(), &SystemRand::new()).map_err(|error| {
+                Failure::usage(error)
+                    .advise("`millstream keys list` shows what is there, `keys delete` makes room")
+            })
         })
     }
 }
