@@ -46,7 +46,7 @@ class Server:
         """Starts it and gives the seconds until it was ready; None when it left instead."""
         self.lives += 1
         log = open(self.folder / f"server-{self.lives}.log", "wb")  # noqa: SIM115 - the child keeps it
-        line = [*prefix, BINARY, "dev", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.data)]
+        line = [*prefix, *self.line()]
         started = time.monotonic()
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                         start_new_session=True)
@@ -58,6 +58,10 @@ class Server:
                 return time.monotonic() - started
             time.sleep(0.002)
         raise AssertionError(f"not ready within {seconds} s: {self.log()[-2000:]}")
+
+    def line(self):
+        """The command that starts it."""
+        return [BINARY, "dev", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.data)]
 
     def is_ready(self):
         """What /readyz says."""

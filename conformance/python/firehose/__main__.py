@@ -1,0 +1,76 @@
+"""Runs the Firehose suite: `python -m firehose [objects] [destinations] [sources] [api] [crash]`."""
+
+import sys
+import types
+
+from durability.server import fresh_folder
+from harness import Suite, finish
+
+from . import api, crash, destinations, objects, sources
+from .endpoints import Endpoint
+from .parts import Millstream, Moto, Postgres
+
+ROOMS = {"api": api, "objects": objects, "destinations": destinations, "sources": sources, "crash": crash}
+
+
+class Switch(Endpoint):
+    """One URL that the settings name, behind which each case puts a runtime of its own."""
+
+    target = None
+
+    def respond(self, *request):
+        assert self.target, "no case has a function now"
+        return self.target.respond(*request)
+
+
+class Site(types.SimpleNamespace):
+    """All parts, and the servers under test with their settings."""
+
+    def __init__(self):
+        folder = fresh_folder("firehose")
+        functions = Switch()
+        self.started = [functions]
+        super().__init__(folder=folder, functions=functions, started=self.started)
+        self.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:rework"
+        self.filter_arn = "arn:aws:lambda:us-east-1:000000000000:function:filter"
+        names = folder / "names.toml"
+        names.write_text(f'[functions]\n"{self.function_arn}" = "{functions.url}/rework"\n'
+                         f'"{self.filter_arn}" = "jq:. + {{reworked: true}}"\n')
+        self.moto = self.keep(Moto(folder))
+        self.postgres = self.keep(Postgres(folder))
+        self.s3, self.glue = self.moto.client("s3"), self.moto.client("glue")
+        local = {"firehose_destinations": "any", "redshift_dialect": "postgresql", "names_file": str(names)}
+        remote = {**local, "s3_endpoint": self.moto.endpoint, "s3_access_key_id": "conformance",
+                  "s3_secret_access_key": "conformance", "glue_endpoint": self.moto.endpoint}
+        self.alone = self.serve(folder / "alone", local)
+        self.victim = self.serve(folder / "victim", local)
+        self.firehose = self.alone.firehose()
+        self.remote = self.serve(folder / "remote", remote).firehose()
+
+    def serve(self, folder, settings):
+        folder.mkdir(parents=True)
+        server = Millstream(folder, settings)
+        self.started.append(server)
+        assert server.start() is not None, server.log()
+        return server
+
+    def keep(self, part):
+        self.started.append(part)
+        return part
+
+    def stop(self):
+        for part in reversed(self.started):
+            (part.kill if isinstance(part, Millstream) else part.stop)()
+
+
+if __name__ == "__main__":
+    suite = Suite("Firehose: boto3 and real parts", "JSON")
+    for room in sys.argv[1:] or ROOMS:
+        for operations, prove in ROOMS[room].CASES:
+            suite.add(operations, prove.__doc__, prove)
+    site = Site()
+    try:
+        counts = suite.run(site)
+    finally:
+        site.stop()
+    finish([counts])
