@@ -80,7 +80,7 @@ pub const FIREHOSE_ENCRYPTION_CALLS_PER_DAY: usize = 25;
 /// Direct puts of a delivery stream and second, `aws` mode (documented: quotas): requests,
 /// records and bytes in us-east-1, us-west-2 and eu-west-1.
 pub const FIREHOSE_PUTS_PER_SECOND: [u64; 3] = [2_000, 500_000, 5 * 1024 * 1024];
-/// The same in every other region.
+/// The same in every other region (documented: quotas).
 pub const FIREHOSE_PUTS_PER_SECOND_SMALL: [u64; 3] = [1_000, 100_000, 1024 * 1024];
 /// Partitions of a delivery stream that may be active at once (documented: quotas).
 pub const FIREHOSE_PARTITIONS_MAX: usize = 500;
