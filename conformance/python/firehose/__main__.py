@@ -33,15 +33,15 @@ class Site(types.SimpleNamespace):
         super().__init__(folder=folder, functions=functions, started=self.started)
         self.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:rework"
         self.filter_arn = "arn:aws:lambda:us-east-1:000000000000:function:filter"
-        names = folder / "names.toml"
-        names.write_text(f'[functions]\n"{self.function_arn}" = "{functions.url}/rework"\n'
-                         f'"{self.filter_arn}" = "jq:. + {{reworked: true}}"\n')
+        outside = folder / "outside.toml"
+        outside.write_text(f'[functions]\n"{self.function_arn}" = "{functions.url}/rework"\n'
+                           f'"{self.filter_arn}" = "jq:. + {{reworked: true}}"\n'
+                           '[credentials]\naccess_key_id = "conformance"\nsecret_access_key = "conformance"\n')
         self.moto = self.keep(Moto(folder))
         self.postgres = self.keep(Postgres(folder))
         self.s3, self.glue = self.moto.client("s3"), self.moto.client("glue")
-        local = {"firehose_destinations": "any", "redshift_dialect": "postgresql", "names_file": str(names)}
-        remote = {**local, "s3_endpoint": self.moto.endpoint, "s3_access_key_id": "conformance",
-                  "s3_secret_access_key": "conformance", "glue_endpoint": self.moto.endpoint}
+        local = {"firehose_destinations": "any", "redshift_dialect": "postgresql", "outside_file": str(outside)}
+        remote = {**local, "s3_endpoint": self.moto.endpoint, "glue_endpoint": self.moto.endpoint}
         self.alone = self.serve(folder / "alone", local)
         self.victim = self.serve(folder / "victim", local)
         self.firehose = self.alone.firehose()

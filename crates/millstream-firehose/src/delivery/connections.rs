@@ -49,8 +49,10 @@ pub struct Connections {
     pub buckets: Buckets,
     /// Where tables' schemas are; none: conversion fails, and says so.
     pub catalog: Option<Catalog>,
-    /// All other connections, and the guard before them.
+    /// Connections to where a configuration says, and the guard before them.
     pub outbound: Outbound,
+    /// Connections to where the server's own settings say: functions.
+    pub operator: Outbound,
     /// Where functions are that have no setting.
     pub lambda: LambdaSettings,
     /// Functions with a setting of their own, by ARN.
@@ -267,8 +269,8 @@ impl Outlets for Connections {
                 FunctionEndpoint::Api { endpoint, region, function, credentials }
             }
         };
-        let (outbound, clock) = (self.outbound.clone(), Arc::clone(&self.clock));
-        Ok(Arc::new(Lambda::new(&endpoint, outbound, clock)?))
+        let (operator, clock) = (self.operator.clone(), Arc::clone(&self.clock));
+        Ok(Arc::new(Lambda::new(&endpoint, operator, clock)?))
     }
 
     fn schema<'a>(&'a self, source: &'a SchemaSource) -> BoxFuture<'a, Result<Schema, Failure>> {

@@ -1,7 +1,8 @@
 //! The data directory: what lies where, and who may read it.
 //!
 //! `log/` is the log engine's own; `keys/` holds the master key and the sealed access keys;
-//! `tls/` the local authority and the server's certificate.
+//! `tls/` the local authority and the server's certificate; `s3/` buckets that are folders, `schemas/`
+//! the tables of conversions, `spill/` what Firehose's memory does not hold.
 //!
 //! Invariant: a secret is never on disk readable by others, and a file is replaced whole or not
 //! at all: written beside, synced, renamed, and the directory synced.
@@ -68,6 +69,21 @@ impl DataDir {
     /// The log's directory, which the log makes.
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("log")
+    }
+
+    /// Where buckets are folders.
+    pub(crate) fn buckets(&self) -> PathBuf {
+        self.0.join("s3")
+    }
+
+    /// Where tables' schemas are files.
+    pub(crate) fn schemas(&self) -> PathBuf {
+        self.0.join("schemas")
+    }
+
+    /// Where Firehose lays what memory does not hold; emptied at each start.
+    pub(crate) fn spill(&self) -> PathBuf {
+        self.0.join("spill")
     }
 
     /// The directory of keys.

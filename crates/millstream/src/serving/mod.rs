@@ -5,9 +5,11 @@
 //! connection, subscriptions end, requests under way end, then the log closes.
 
 pub(crate) mod data_dir;
+mod firehose;
 pub(crate) mod key_files;
 mod metrics;
 mod operator;
+mod outside;
 pub(crate) mod tls_files;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,10 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_api::firehose::FirehoseService;
 use millstream_api::kinesis::KinesisService;
 use millstream_auth::{CreatedAccessKey, DevMode, NewAccessKey, Verifier};
 use millstream_client::Endpoint;
 use millstream_core::{Clock, Rand, SystemClock, SystemRand};
+use millstream_firehose::{Deliveries, Firehose, Ground};
+use millstream_log::Log;
 use millstream_log::embedded::{Driver, EmbeddedLog, OpenError, RecoveryReport};
 use millstream_log::storage::{DirectIo, DiskStorage};
 use millstream_server::{Access, Listener, ServeError, Server};
@@ -29,6 +34,7 @@ use tokio::task::JoinHandle;
 use crate::exit::{Failure, Outcome};
 use crate::settings::{Durability, Effective, Settings};
 use data_dir::DataDir;
+use firehose::FirehoseMetrics;
 use key_files::{KeyFiles, KeyStamp};
 use metrics::{LogMetrics, ProcessMetrics};
 use operator::Operator;
@@ -90,23 +96,36 @@ impl Running {
         streams_settings.updating = delay;
         streams_settings.deleting = delay;
         let keyring = Arc::new(keys.keyring().clone());
+        let shared_log: Arc<dyn Log> = Arc::new(log.clone());
         let streams =
-            Streams::open(Arc::new(log.clone()), keyring, clock.clone(), streams_settings)
+            Streams::open(shared_log.clone(), keyring.clone(), clock.clone(), streams_settings)
                 .await
                 .map_err(|error| Failure::failed(format!("cannot open the catalog: {error}")))?;
+        let ground =
+            Ground { log: shared_log, keyring, clock: clock.clone(), streams: streams.clone() };
+        let opening = firehose::Opening {
+            settings: &settings,
+            admission,
+            data_dir: &data_dir,
+            rand: rand.clone(),
+        };
+        let (firehose, deliveries) = firehose::open(opening, ground).await?;
         let operator = Operator { streams: &streams, settings: &settings, clock: &*clock };
         let streams_found = operator.count_streams().await?;
         operator.create_missing_streams().await?;
         let server = Server::builder(access, clock, rand)
             .service(Arc::new(KinesisService(streams.clone())))
+            .service(Arc::new(FirehoseService(firehose.clone())))
             .collector(Arc::new(LogMetrics(log.clone())))
             .collector(Arc::new(ProcessMetrics))
+            .collector(Arc::new(FirehoseMetrics(deliveries.clone())))
             .metrics_for_all(settings.metrics_for_all)
             .build();
         server.readiness().set(true);
         let (shutdown, stopping) = watch::channel(false);
         let drain = Duration::from_secs(settings.drain_seconds);
-        let serving = tokio::spawn(serve(server, listeners, streams, stopping, drain));
+        let services = Services { streams, firehose, deliveries };
+        let serving = tokio::spawn(serve(server, listeners, services, stopping, drain));
         Ok(Self { address, tls_address, minted, recovery, streams_found, shutdown, serving, log })
     }
 
@@ -144,19 +163,31 @@ impl Running {
     }
 }
 
+/// What runs behind the listeners.
+struct Services {
+    streams: Arc<Streams>,
+    firehose: Arc<Firehose>,
+    deliveries: Arc<Deliveries>,
+}
+
 async fn serve(
     server: Server,
     listeners: Vec<Listener>,
-    streams: Arc<Streams>,
+    services: Services,
     mut stopping: watch::Receiver<bool>,
     drain: Duration,
 ) -> Outcome<usize> {
+    let Services { streams, firehose, deliveries } = services;
     let shutdown = async move {
         // The sender lives as long as the server is wanted.
         let _ = stopping.wait_for(|stopping| *stopping).await;
         streams.stop();
     };
-    match server.serve(listeners, shutdown, drain).await {
+    let served = server.serve(listeners, shutdown, drain).await;
+    // Only now: puts are acknowledged until the last request has ended.
+    deliveries.stop().await;
+    firehose.stop();
+    match served {
         Ok(drained) => Ok(drained.connections_cut),
         Err(error @ ServeError::DevModeOffLoopback { .. }) => Err(Failure::usage(error)
             .advise("`millstream serve` verifies signatures; or add --i-know-this-is-open")),

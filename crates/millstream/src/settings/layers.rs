@@ -74,6 +74,24 @@ pub(crate) struct SettingsFlags {
     /// Give requests under way this long after a signal to stop [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain_seconds: Option<String>,
+    /// Deliver Firehose's objects to this S3-compatible service [default: folders in DIR/s3]
+    #[arg(long, value_name = "URL|aws")]
+    pub(crate) s3_endpoint: Option<String>,
+    /// Read tables' schemas from this Glue service [default: files in DIR/schemas]
+    #[arg(long, value_name = "URL|aws")]
+    pub(crate) glue_endpoint: Option<String>,
+    /// Call Lambda functions here [default: AWS]
+    #[arg(long, value_name = "URL")]
+    pub(crate) lambda_endpoint: Option<String>,
+    /// Where deliveries may go [default: any in dev mode, else public]
+    #[arg(long, value_name = "public|private|any")]
+    pub(crate) firehose_destinations: Option<String>,
+    /// What Redshift destinations are [default: redshift]
+    #[arg(long, value_name = "redshift|postgresql")]
+    pub(crate) redshift_dialect: Option<String>,
+    /// Read from this TOML file what credentials, functions and secrets stand behind ARNs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) outside_file: Option<String>,
 }
 
 /// Flags of commands that only need to know where a server keeps its files.
@@ -118,6 +136,12 @@ pub(crate) fn flags_layer(flags: &SettingsFlags) -> Layer {
         ("log_filter", "--log-filter", flags.log_filter.clone()),
         ("metrics_for", "--metrics-for", flags.metrics_for.clone()),
         ("drain_seconds", "--drain-seconds", flags.drain_seconds.clone()),
+        ("s3_endpoint", "--s3-endpoint", flags.s3_endpoint.clone()),
+        ("glue_endpoint", "--glue-endpoint", flags.glue_endpoint.clone()),
+        ("lambda_endpoint", "--lambda-endpoint", flags.lambda_endpoint.clone()),
+        ("firehose_destinations", "--firehose-destinations", flags.firehose_destinations.clone()),
+        ("redshift_dialect", "--redshift-dialect", flags.redshift_dialect.clone()),
+        ("outside_file", "--outside-file", flags.outside_file.clone()),
     ];
     named
         .into_iter()

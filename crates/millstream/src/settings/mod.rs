@@ -7,6 +7,7 @@
 //! Invariant: an unknown key is an error in every layer; a value is checked wherever it came
 //! from, and the message names the place to mend.
 
+mod firehose;
 mod layers;
 mod values;
 
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use millstream_core::limits::LimitsMode;
 use millstream_core::{AccountId, Region};
 
+pub(crate) use firehose::{Destinations, FirehoseSettings, Service};
 pub(crate) use layers::{PlaceFlags, SettingsFlags, environment_layer, file_layer, flags_layer};
 pub(crate) use values::{Durability, InitStream, LogFormat};
 
@@ -130,6 +132,42 @@ pub(crate) const KEYS: &[Key] = &[
         default: "10",
         form: "SECONDS",
         meaning: "How long requests under way may take after a signal to stop",
+    },
+    Key {
+        name: "s3_endpoint",
+        default: "",
+        form: "URL, `aws`, or empty",
+        meaning: "Where Firehose's buckets are: an S3-compatible service; empty: folders in DATA_DIR/s3",
+    },
+    Key {
+        name: "glue_endpoint",
+        default: "",
+        form: "URL, `aws`, or empty",
+        meaning: "Where tables' schemas are: a Glue service; empty: DATA_DIR/schemas/DATABASE.TABLE.json",
+    },
+    Key {
+        name: "lambda_endpoint",
+        default: "",
+        form: "URL, or empty",
+        meaning: "Where Lambda functions are that the outside file does not name; empty: AWS",
+    },
+    Key {
+        name: "firehose_destinations",
+        default: "auto",
+        form: "auto | public | private | any",
+        meaning: "Where deliveries may go: public: public addresses over TLS; private: private networks too; any: this machine too; auto: any in dev mode, else public",
+    },
+    Key {
+        name: "redshift_dialect",
+        default: "redshift",
+        form: "redshift | postgresql",
+        meaning: "What Redshift destinations are: Redshift, or PostgreSQL servers",
+    },
+    Key {
+        name: "outside_file",
+        default: "",
+        form: "TOML FILE, or empty",
+        meaning: "What is outside of this server: credentials, and what functions, domains, clusters and secrets stand behind ARNs",
     },
 ];
 
@@ -271,6 +309,8 @@ pub(crate) struct Settings {
     pub(crate) metrics_for_all: bool,
     /// How long requests under way may take after a signal to stop.
     pub(crate) drain_seconds: u64,
+    /// What Firehose delivers to, and by what.
+    pub(crate) firehose: FirehoseSettings,
 }
 
 impl Settings {
@@ -294,6 +334,7 @@ impl Settings {
         let log_filter = check.take("log_filter", values::log_filter);
         let metrics_for_all = check.take("metrics_for", values::metrics_for_all);
         let drain_seconds = check.take("drain_seconds", values::whole);
+        let firehose = firehose::check(&mut check);
         if let (Some(certificate), Some(private_key)) = (&certificate, &private_key) {
             check.both_or_neither(certificate.is_some(), private_key.is_some());
         }
@@ -315,6 +356,7 @@ impl Settings {
                 log_filter: log_filter?,
                 metrics_for_all: metrics_for_all?,
                 drain_seconds: drain_seconds?,
+                firehose: firehose?,
             })
         })();
         settings.filter(|_| is_good).ok_or(wrong)

@@ -1,0 +1,136 @@
+//! What is outside of the server, as its operator's TOML file says: whom the server speaks as, and
+//! what stands behind the ARNs that configurations use.
+//!
+//! Apart from the settings because it holds secrets, which no `config show` may print.
+//!
+//! ```toml
+//! [credentials]                      # for S3, Glue, Lambda and OpenSearch
+//! access_key_id = "..."
+//! secret_access_key = "..."
+//!
+//! [functions]                        # a URL, `jq:FILTER` or `wasm:FILE`
+//! "arn:aws:lambda:us-east-1:000000000000:function:clean" = "http://127.0.0.1:9000/clean"
+//! "arn:aws:lambda:us-east-1:000000000000:function:slim" = "jq:{id, at}"
+//!
+//! [search_domains]
+//! "arn:aws:es:us-east-1:000000000000:domain/logs" = "https://search.example.com"
+//!
+//! [kafka_clusters]
+//! "arn:aws:kafka:us-east-1:000000000000:cluster/main/1" = "broker-1:9092,broker-2:9092"
+//!
+//! [secrets]                          # as Secrets Manager holds them: JSON
+//! "arn:aws:secretsmanager:us-east-1:000000000000:secret:warehouse" = '{"username":"u","password":"p"}'
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use millstream_auth::Secret;
+use millstream_auth::sigv4::SigningCredentials;
+use millstream_firehose::FunctionSetting;
+use serde::Deserialize;
+
+use crate::exit::{Failure, Outcome};
+
+/// The file's contents.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Outside {
+    credentials: Option<Credentials>,
+    functions: BTreeMap<String, String>,
+    pub(super) search_domains: BTreeMap<String, String>,
+    pub(super) kafka_clusters: BTreeMap<String, String>,
+    secrets: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+}
+
+impl Outside {
+    /// Reads the file at `path`; nothing is outside where there is none.
+    pub(super) fn read(path: Option<&Path>) -> Outcome<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        #[allow(clippy::disallowed_methods)] // The binary reads its own settings.
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("cannot read the outside file {}: {error}", path.display()))
+                .advise("see `outside_file` in `millstream config explain`")
+        })?;
+        Self::parse(&text).map_err(|error| {
+            Failure::usage(format!("{}: {error}", path.display())).advise(
+                "its tables are [credentials], [functions], [search_domains], [kafka_clusters] and \
+                 [secrets], each with ARNs for keys",
+            )
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // The parser's own message shows the line, which may hold a secret.
+        let outside: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        outside.function_settings()?;
+        Ok(outside)
+    }
+
+    /// In whose name others are spoken to.
+    pub(super) fn credentials(&self) -> Option<SigningCredentials> {
+        self.credentials.as_ref().map(|given| SigningCredentials {
+            access_key_id: given.access_key_id.clone(),
+            secret_access_key: given.secret_access_key.as_str().into(),
+            session_token: given.session_token.as_deref().map(Secret::from),
+        })
+    }
+
+    /// What stands behind functions' ARNs.
+    pub(super) fn function_settings(&self) -> Result<BTreeMap<String, FunctionSetting>, String> {
+        let read = |(arn, text): (&String, &String)| {
+            let setting = match text.split_once(':') {
+                Some(("http" | "https", _)) => FunctionSetting::Url(text.clone()),
+                Some(("jq", filter)) => FunctionSetting::Jq(filter.to_owned()),
+                Some(("wasm", file)) => FunctionSetting::Wasm(file.to_owned()),
+                _ => return Err(format!("{arn}: a function is a URL, jq:FILTER or wasm:FILE")),
+            };
+            Ok((arn.clone(), setting))
+        };
+        self.functions.iter().map(read).collect()
+    }
+
+    /// Secrets by ARN.
+    pub(super) fn secrets(&self) -> BTreeMap<String, Secret> {
+        let kept = |(arn, text): (&String, &String)| (arn.clone(), Secret::from(text.as_str()));
+        self.secrets.iter().map(kept).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_urls_filters_and_modules() {
+        let text = "[functions]\na = \"https://x/f\"\nb = \"jq:{id: .id}\"\nc = \"wasm:/m.wasm\"\n";
+        let functions = Outside::parse(text).unwrap().function_settings().unwrap();
+        let found: Vec<_> = functions.into_values().collect();
+        let wanted = [
+            FunctionSetting::Url("https://x/f".into()),
+            FunctionSetting::Jq("{id: .id}".into()),
+            FunctionSetting::Wasm("/m.wasm".into()),
+        ];
+        assert_eq!(found, wanted);
+        let wrong = Outside::parse("[functions]\na = \"lambda\"\n").err().unwrap();
+        assert_eq!(wrong, "a: a function is a URL, jq:FILTER or wasm:FILE");
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_and_no_secret_is_told() {
+        let text = "[credentials]\naccess_key_id = \"a\"\nsecret_access_key = 7913\n";
+        let error = Outside::parse(text).err().unwrap();
+        assert!(!error.contains("7913"), "{error}");
+        let error = Outside::parse("[secretz]\na = \"7913\"\n").err().unwrap();
+        assert!(error.contains("secretz") && !error.contains("7913"), "{error}");
+        assert!(Outside::parse("").unwrap().credentials().is_none());
+    }
+}
