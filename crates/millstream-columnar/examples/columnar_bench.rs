@@ -32,8 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let columns = COLUMNS.map(|(name, kind)| (name.to_owned(), kind.to_owned()));
     let schema = Schema::parse(&columns)?;
     let (text, ends) = made(records);
-    let mib = text.len() as f64 / f64::from(1 << 20);
-    println!("{records} records, {} bytes each, {mib:.1} MiB", text.len() / records.max(1));
+    let total = mib(text.len());
+    println!("{records} records, {} bytes each, {total:.1} MiB", text.len() / records.max(1));
     for (name, format) in formats() {
         if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
             continue;
@@ -55,13 +55,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             size = writer.finish().iter().map(bytes::Bytes::len).sum();
             best = best.min(start.elapsed().as_secs_f64());
         }
-        let (size, memory) = (size as f64 / f64::from(1 << 20), memory as f64 / f64::from(1 << 20));
+        let (size, memory) = (mib(size), mib(memory));
         println!(
             "{name:28} {:6.1} MiB/s   file {size:6.1} MiB   memory {memory:6.1} MiB",
-            mib / best
+            total / best
         );
     }
     Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "printed with one digit")]
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn formats() -> Vec<(&'static str, FileFormat)> {
@@ -91,10 +96,10 @@ fn formats() -> Vec<(&'static str, FileFormat)> {
 /// Records, one behind the other, and where each ends.
 fn made(records: usize) -> (Vec<u8>, Vec<usize>) {
     const AGENTS: [&str; 4] = [
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_2) Safari/605.1",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_2) AppleWebKit/605.1 Safari",
         "curl/8.5.0",
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X)",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1",
     ];
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = move || {

@@ -239,7 +239,8 @@ impl Node {
         }
         self.has_null = false;
         let (streams, encoding) = self.body.take(settings.options.version);
-        let streams = streams.into_iter().filter(|(_, bytes)| !bytes.is_empty());
+        // Readers look for a stream even where it has nothing in it.
+        let streams = streams.into_iter();
         out.extend(streams.map(|(kind, bytes)| Written { kind, column: self.id, bytes }));
         encodings.push(encoding);
         self.start = Places::default();
