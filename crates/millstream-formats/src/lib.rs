@@ -8,5 +8,6 @@ pub mod cloudwatch;
 pub mod compression;
 pub mod kpl;
 pub mod prefix;
+pub mod query;
 pub mod split;
 pub mod zone;
