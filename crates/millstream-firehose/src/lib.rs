@@ -1,8 +1,8 @@
 //! Firehose: delivery streams, from a put to its destination.
 //!
 //! Owns the meaning of the `firehose` operations and the delivery itself. Knows neither sockets
-//! nor signatures nor disks: calls come in through [`millstream_api`], verified; records and the
-//! catalog lie in a [`millstream_log::Log`]; objects and documents go out through
+//! nor signatures nor disks: calls come in verified, in the types of the API's model; records and
+//! the catalog lie in a [`millstream_log::Log`]; objects and documents go out through
 //! `millstream_destinations`.
 //!
 //! The map, from the outside in:
