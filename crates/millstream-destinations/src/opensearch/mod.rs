@@ -83,6 +83,7 @@ pub struct Search {
     headers: HeaderMap,
     signer: Option<Signer>,
     layout: bulk::Layout,
+    bulk_bytes_max: usize,
     outbound: Outbound,
     clock: Arc<dyn Clock>,
 }
@@ -126,7 +127,14 @@ impl Search {
             id_prefix: config.id_prefix.clone().filter(|_| !config.serverless),
             is_serverless: config.serverless,
         };
-        Ok(Self { target: url.with_path(path), headers, signer, layout, outbound, clock })
+        let (target, bulk_bytes_max) = (url.with_path(path), BULK_BYTES_MAX);
+        Ok(Self { target, headers, signer, layout, bulk_bytes_max, outbound, clock })
+    }
+
+    /// Makes bulk requests no larger than `bytes`, for a cluster that takes less than is usual.
+    pub fn bulk_bytes_max(mut self, bytes: usize) -> Self {
+        self.bulk_bytes_max = bytes;
+        self
     }
 
     /// Sends the delivery in as few bulk requests as hold it. When one fails as a whole, the
@@ -135,7 +143,7 @@ impl Search {
         let mut refused = Vec::new();
         let mut first = 0;
         while first < delivery.documents.len() {
-            let part = self.layout.encode(&delivery.documents, first, BULK_BYTES_MAX);
+            let part = self.layout.encode(&delivery.documents, first, self.bulk_bytes_max);
             let end = part.end;
             match self.send(part).await {
                 Ok(failures) => refused.extend(failures),
