@@ -37,6 +37,8 @@ pub struct DeliveryStatus {
     pub arn: String,
     /// What was counted since the server started.
     pub metrics: DeliveryMetrics,
+    /// The log group and log stream that its errors are written to, where that is wanted.
+    pub error_log: Option<(String, String)>,
     /// The last errors, oldest first.
     pub errors: Vec<ErrorEntry>,
 }
@@ -145,6 +147,7 @@ impl Couriers {
                 .records
                 .counters
                 .snapshot(metric_name(&at_work.order.plan.target), now),
+            error_log: error_log(&at_work.order),
             errors: at_work.records.errors.entries(),
         };
         let mut all: Vec<DeliveryStatus> = working.values().map(status).collect();
@@ -156,6 +159,10 @@ impl Couriers {
     pub(crate) fn buffered_bytes(&self) -> (u64, u64) {
         (self.commons.budget.buffered_bytes() as u64, self.commons.spill.used_bytes())
     }
+}
+
+fn error_log(order: &Order) -> Option<(String, String)> {
+    order.plan.error_log.as_ref().map(|log| (log.group.clone(), log.stream.clone()))
 }
 
 impl Drop for Couriers {

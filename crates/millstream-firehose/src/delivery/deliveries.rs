@@ -19,6 +19,9 @@ use super::station::Commons;
 use crate::firehose::Firehose;
 use crate::state::DeliveryStreamUid;
 
+/// What the bookkeeping of outstanding records may weigh: a checkpoint is then 2 MiB at most.
+const WEIGHT_MAX: usize = 4_096;
+
 /// Bounds of the delivery, for all delivery streams together.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
@@ -62,6 +65,7 @@ impl Deliveries {
             clock,
             rand,
             outlets: Arc::new(connections),
+            weight_max: WEIGHT_MAX,
         };
         Ok(Self::start_with(firehose, commons))
     }

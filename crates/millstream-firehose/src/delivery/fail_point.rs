@@ -28,21 +28,6 @@ pub(crate) enum FailPoint {
 }
 
 #[cfg(test)]
-impl FailPoint {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::AfterBuffering,
-        Self::AfterPledge,
-        Self::AfterErrorOutput,
-        Self::AfterDelivery,
-        Self::AfterCheckpoint,
-        Self::AfterTrim,
-        Self::AfterStaging,
-        Self::AfterInvocation,
-        Self::WhileReconfiguring,
-    ];
-}
-
-#[cfg(test)]
 thread_local! {
     static ARMED: std::cell::Cell<Option<(FailPoint, u32)>> = const { std::cell::Cell::new(None) };
 }

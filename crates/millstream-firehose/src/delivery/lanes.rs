@@ -81,8 +81,8 @@ pub(super) struct LaneBounds {
 #[derive(Debug)]
 pub(super) struct Lanes {
     bounds: LaneBounds,
-    lanes: BTreeMap<Lane, State>,
-    /// Of `lanes`, how many are of the destination.
+    states: BTreeMap<Lane, State>,
+    /// Of `states`, how many are of the destination.
     partitions: usize,
     spill: Arc<Spill>,
 }
@@ -111,7 +111,7 @@ impl Lanes {
         pledges: &BTreeMap<Lane, Pledge>,
         spill: Arc<Spill>,
     ) -> Self {
-        let mut lanes = Self { bounds, lanes: BTreeMap::new(), partitions: 0, spill };
+        let mut lanes = Self { bounds, states: BTreeMap::new(), partitions: 0, spill };
         for (lane, pledge) in pledges {
             lanes.state(lane, &Arc::default()).pledge = Some(*pledge);
         }
@@ -125,7 +125,7 @@ impl Lanes {
             Lane::Errors(_) => self.bounds.errors,
         };
         let partitions = &mut self.partitions;
-        self.lanes.entry(lane.clone()).or_insert_with(|| {
+        self.states.entry(lane.clone()).or_insert_with(|| {
             *partitions += usize::from(matches!(lane, Lane::Main(_)));
             State::new(bounds, Arc::clone(keys))
         })
@@ -138,7 +138,7 @@ impl Lanes {
 
     /// Puts a record into its lane's buffer.
     pub(super) fn put(&mut self, item: Item, now: Instant, mut room: Room<'_>) -> Put {
-        if !self.lanes.contains_key(&item.lane) {
+        if !self.states.contains_key(&item.lane) {
             let is_partition = matches!(item.lane, Lane::Main(_));
             if is_partition && self.partitions >= self.bounds.partitions_max {
                 return Put::Overflow(item);
@@ -146,7 +146,7 @@ impl Lanes {
             self.state(&item.lane, &item.keys);
         }
         let Item { lane, keys, entry } = item;
-        let state = self.lanes.get_mut(&lane).expect("it was made just now");
+        let state = self.states.get_mut(&lane).expect("it was made just now");
         if state.is_closed {
             return Put::Blocked(Item { lane, keys, entry });
         }
@@ -181,15 +181,15 @@ impl Lanes {
     fn forget_idle(&mut self, lane: &Lane) {
         let is_idle =
             |state: &State| state.buffer.is_none() && !state.is_busy && state.pledge.is_none();
-        if self.lanes.get(lane).is_some_and(is_idle) {
-            self.lanes.remove(lane);
+        if self.states.get(lane).is_some_and(is_idle) {
+            self.states.remove(lane);
             self.partitions -= usize::from(matches!(lane, Lane::Main(_)));
         }
     }
 
     /// When the next buffer is due that can go.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let free = self.lanes.values().filter(|state| !state.is_busy);
+        let free = self.states.values().filter(|state| !state.is_busy);
         let due = free.filter_map(|state| {
             let (gauge, bounds) = state.current_bounds()?;
             Some(if state.is_closed { gauge.opened } else { gauge.due(&bounds) })
@@ -201,7 +201,7 @@ impl Lanes {
     /// are busy from now on.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Load> {
         let mut loads = Vec::new();
-        for (lane, state) in &mut self.lanes {
+        for (lane, state) in &mut self.states {
             let is_due = state
                 .current_bounds()
                 .is_some_and(|(gauge, bounds)| state.is_closed || gauge.due(&bounds) <= now);
@@ -222,7 +222,7 @@ impl Lanes {
     /// Lets the buffer that holds the oldest record go before it is due; false where there is
     /// none that could.
     pub(super) fn close_oldest(&mut self) -> bool {
-        let open = self.lanes.values_mut().filter(|state| !state.is_busy && !state.is_closed);
+        let open = self.states.values_mut().filter(|state| !state.is_busy && !state.is_closed);
         let oldest = open
             .filter(|state| state.buffer.is_some())
             .min_by_key(|state| state.buffer.as_ref().map(|buffer| buffer.gauge().first));
@@ -231,7 +231,7 @@ impl Lanes {
 
     /// Lets the buffer that holds the most bytes go before it is due, where there is one.
     pub(super) fn close_largest(&mut self) -> bool {
-        let open = self.lanes.values_mut().filter(|state| !state.is_busy && !state.is_closed);
+        let open = self.states.values_mut().filter(|state| !state.is_busy && !state.is_closed);
         let largest = open
             .filter(|state| state.buffer.is_some())
             .max_by_key(|state| state.buffer.as_ref().map_or(0, |buffer| buffer.gauge().bytes));
@@ -240,7 +240,7 @@ impl Lanes {
 
     /// The lane's delivery is over, for good.
     pub(super) fn landed(&mut self, lane: &Lane) {
-        if let Some(state) = self.lanes.get_mut(lane) {
+        if let Some(state) = self.states.get_mut(lane) {
             state.is_busy = false;
         }
         self.forget_idle(lane);
@@ -249,16 +249,18 @@ impl Lanes {
     /// All that was read before a restart was read again: a delivery that was decided on then, and
     /// whose first record has not come, will not be made.
     pub(super) fn end_replay(&mut self) {
-        let waiting = self.lanes.iter_mut().filter(|(_, state)| state.buffer.is_none());
+        let waiting = self.states.iter_mut().filter(|(_, state)| state.buffer.is_none());
         let waiting: Vec<Lane> =
             waiting.filter_map(|(lane, state)| state.pledge.take().map(|_| lane.clone())).collect();
-        waiting.iter().for_each(|lane| self.forget_idle(lane));
+        for lane in waiting {
+            self.forget_idle(&lane);
+        }
     }
 
     /// Gives memory back by spilling, the largest buffers first, until `wanted` bytes are free.
     pub(super) async fn relieve(&mut self, wanted: usize) -> io::Result<()> {
         let mut sizes: Vec<(usize, Lane)> = self
-            .lanes
+            .states
             .iter()
             .filter_map(|(lane, state)| Some((state.buffer.as_ref()?.memory_bytes(), lane.clone())))
             .filter(|(bytes, _)| *bytes >= SPILL_BYTES_MIN)
@@ -269,7 +271,7 @@ impl Lanes {
             if freed >= wanted {
                 break;
             }
-            let state = self.lanes.get_mut(&lane).expect("it was there just now");
+            let state = self.states.get_mut(&lane).expect("it was there just now");
             let buffer = state.buffer.take().expect("it was there just now");
             // Should this future be dropped here, the buffer is gone, and the courier with it.
             let (buffer, outcome) = buffer.spilled(Arc::clone(&self.spill)).await;
@@ -282,7 +284,7 @@ impl Lanes {
 
     /// Bytes that wait, and when the oldest of their records arrived.
     pub(super) fn waiting(&self) -> (u64, Option<Timestamp>) {
-        let buffers = self.lanes.values().filter_map(|state| state.buffer.as_ref());
+        let buffers = self.states.values().filter_map(|state| state.buffer.as_ref());
         let gauges = buffers.map(Buffer::gauge);
         (gauges.clone().map(|gauge| gauge.bytes).sum(), gauges.map(|gauge| gauge.oldest).min())
     }

@@ -9,6 +9,7 @@
 //! the last, so there is at most one object that a replay may find half done, and the replay's
 //! first object of that lane begins with the same record.
 
+use millstream_core::Timestamp;
 use millstream_formats::prefix::{EvaluationError, Moment, PartitionKeys, Prefix, object_name};
 use millstream_formats::zone::Zone;
 use ring::digest;
@@ -26,6 +27,8 @@ pub(super) struct Origin {
     pub(super) uid: u64,
     /// Its name.
     pub(super) name: String,
+    /// When it was created.
+    pub(super) created: Timestamp,
     /// The version of its configuration.
     pub(super) version: u64,
 }
@@ -104,6 +107,7 @@ pub(super) fn stream_id(arn: &str, origin: &Origin) -> String {
     let mut input = Vec::new();
     varint::put_bytes(&mut input, arn.as_bytes());
     varint::put(&mut input, origin.uid);
+    varint::put(&mut input, origin.created.ms());
     let digest = hash(&input);
     let id: [u8; 8] = *digest.first_chunk().expect("a hash has more");
     format!("{:016x}", u64::from_be_bytes(id))
@@ -153,6 +157,6 @@ fn uuid_text(bytes: [u8; 16]) -> String {
     bits = bits & !(0xf << 76) | (0x4 << 76);
     bits = bits & !(0x3 << 62) | (0x2 << 62);
     let hex = format!("{bits:032x}");
-    let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
-    format!("{a}-{b}-{c}-{d}-{e}")
+    let groups = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    groups.join("-")
 }

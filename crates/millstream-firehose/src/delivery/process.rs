@@ -206,7 +206,10 @@ impl Processor {
     fn routed(&self, piece: Piece, keys: BTreeMap<String, String>, now: Timestamp) -> Outcome {
         Outcome::Item(match self.route(piece, keys) {
             Ok(item) => item,
-            Err((piece, refusal)) => self.refused(piece, &refusal, now),
+            Err(refused) => {
+                let (piece, refusal) = *refused;
+                self.refused(piece, &refusal, now)
+            }
         })
     }
 
@@ -314,11 +317,11 @@ impl Processor {
         &self,
         piece: Piece,
         from_lambda: BTreeMap<String, String>,
-    ) -> Result<Item, (Piece, Refusal)> {
+    ) -> Result<Item, Box<(Piece, Refusal)>> {
         let mut keys = PartitionKeys { from_query: BTreeMap::new(), from_lambda };
         let refuse = |piece, output, code: &str, message: String| {
             let failure = Failure::permanent(code, message);
-            Err((piece, Refusal { output, failure, attempts: 1 }))
+            Err(Box::new((piece, Refusal { output, failure, attempts: 1 })))
         };
         if let Some(query) = &self.query {
             match query.partition_keys(&piece.data, piece.arrived) {

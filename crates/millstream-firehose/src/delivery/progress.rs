@@ -130,11 +130,6 @@ impl Part {
         self.next
     }
 
-    /// Whether it was read to its end. Records of it may be outstanding still.
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
-    }
-
     /// Whether all it will ever hold is settled.
     pub(super) fn is_done(&self) -> bool {
         self.has_ended && self.open.is_empty()

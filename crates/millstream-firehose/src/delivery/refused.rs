@@ -56,12 +56,11 @@ impl Document<'_> {
     }
 
     fn maybe(&mut self, name: &str, value: Option<&str>) {
-        match value {
-            Some(value) => self.text(name, value),
-            None => {
-                self.name(name);
-                self.out.push_str("null");
-            }
+        if let Some(value) = value {
+            self.text(name, value);
+        } else {
+            self.name(name);
+            self.out.push_str("null");
         }
     }
 

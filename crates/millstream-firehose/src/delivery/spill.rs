@@ -167,11 +167,6 @@ impl Spill {
 }
 
 impl SpillFile {
-    /// Bytes written.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Writes a chunk at the end. Blocks. After an error the file is as it was.
     pub(super) fn append(&mut self, chunk: &[u8]) -> io::Result<Extent> {
         let bytes = chunk.len() + TAG_BYTES;
@@ -247,7 +242,7 @@ mod tests {
             .collect();
         let read: Vec<Bytes> = extents.iter().rev().map(|at| file.read(*at).unwrap()).collect();
         assert_eq!(read, [&b"third"[..], b"", b"first"]);
-        assert_eq!(spill.used_bytes(), file.bytes());
+        assert_eq!(spill.used_bytes(), file.bytes);
         drop(file);
         assert_eq!((spill.used_bytes(), spill.files()), (0, 0));
     }

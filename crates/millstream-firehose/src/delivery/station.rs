@@ -36,6 +36,11 @@ pub(crate) struct Commons {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rand: Arc<dyn Rand>,
     pub(super) outlets: Arc<dyn Outlets>,
+    /// What the bookkeeping of one delivery stream may weigh, see [`Progress::weight`], before
+    /// buffers are let go early.
+    ///
+    /// [`Progress::weight`]: super::progress::Progress::weight
+    pub(super) weight_max: usize,
 }
 
 /// What is kept of a delivery stream as long as it lives.

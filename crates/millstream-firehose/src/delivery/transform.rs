@@ -147,18 +147,18 @@ impl Staging {
 
     /// Adds a piece to the open batch; gives it back where it does not fit: then the batch is to
     /// be sent first.
-    pub(super) fn put(&mut self, piece: Piece) -> Result<(), Piece> {
+    pub(super) fn put(&mut self, piece: Piece) -> Option<Piece> {
         let record_bytes = event_bytes([&source_record(&self.station, &piece)]) - event_bytes([]);
-        let Some(batch) = &mut self.batch else { return Err(piece) };
+        let Some(batch) = &mut self.batch else { return Some(piece) };
         let bytes = batch.bytes + piece.data.len() as u64;
         let event_bytes = batch.event_bytes + record_bytes;
         let fits = bytes <= self.buffering.bytes && event_bytes <= PAYLOAD_BYTES_MAX;
         if !fits && !batch.pieces.is_empty() {
-            return Err(piece);
+            return Some(piece);
         }
         batch.pieces.push(piece);
         (batch.bytes, batch.event_bytes) = (bytes, event_bytes);
-        Ok(())
+        None
     }
 
     /// When the open batch is to be sent, full or not; `None` while none may.

@@ -18,17 +18,13 @@ use crate::delivery::lane::Lane;
 use crate::delivery::lanes::{Item, Put};
 use crate::delivery::process::{self, Outcome, Piece, Prepared, Processor, Refusal};
 use crate::delivery::progress::{Obligation, Obligations};
-use crate::delivery::source::{Arrival, Record, SourceError};
+use crate::delivery::source::{Arrival, Record};
 use crate::delivery::transform::Transformed;
 
 /// Bytes of records that are prepared at once.
 const BATCH_BYTES: usize = 256 << 10;
 /// The same where a record may become many times what it is.
 const HEAVY_BATCH_BYTES: usize = 64 << 10;
-/// What the bookkeeping of outstanding records may weigh before buffers are let go early, in
-/// units of half a KiB: a checkpoint is then 2 MiB at most.
-const WEIGHT_MAX: usize = 4_096;
-
 /// What was read and is not prepared.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -57,7 +53,7 @@ pub(super) enum Ready {
     /// To be put into a batch for a function.
     Piece(Piece),
     /// The memory of a batch, given back once its records are in buffers.
-    Lease(#[expect(dead_code, reason = "held for its drop")] Lease),
+    Lease(Lease),
 }
 
 impl Courier {
@@ -96,8 +92,8 @@ impl Courier {
                     continue;
                 }
                 Ready::Piece(piece) => match self.stage(piece, now) {
-                    Ok(()) => continue,
-                    Err(piece) => {
+                    None => continue,
+                    Some(piece) => {
                         self.ready.push_front(Ready::Piece(piece));
                         return Ok(false);
                     }
@@ -144,21 +140,20 @@ impl Courier {
     }
 
     /// Puts a piece into the batch for the function; gives it back where it has to wait.
-    fn stage(&mut self, piece: Piece, now: Instant) -> Result<(), Piece> {
+    fn stage(&mut self, piece: Piece, now: Instant) -> Option<Piece> {
         let staging = self.staging.as_mut().expect("only a plan with a function has pieces");
-        let put = staging.put(piece);
-        if put.is_ok() {
+        let Some(piece) = staging.put(piece) else {
             if staging.next_due().is_some_and(|due| due <= now) {
                 staging.send();
             }
-            return put;
-        }
+            return None;
+        };
         let is_sent = !staging.needs_lease() && staging.send();
         if (is_sent || staging.needs_lease()) && self.waits.stage.is_none() {
             let budget = &self.station.commons.budget;
             self.waits.stage = Some(Box::pin(budget.stage(staging.batch_bytes())));
         }
-        put
+        Some(piece)
     }
 
     /// There is memory for another batch.
@@ -268,7 +263,7 @@ impl Courier {
             self.waits.turn = None;
             return Ok(false);
         }
-        if self.ledger.checkpoint().progress.weight() > WEIGHT_MAX {
+        if self.ledger.checkpoint().progress.weight() > self.station.commons.weight_max {
             // Too much is outstanding: the oldest goes first, and reading waits for it.
             self.lanes.close_oldest();
             self.dispatch();

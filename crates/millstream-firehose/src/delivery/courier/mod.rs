@@ -36,6 +36,7 @@ use super::lanes::{LaneBounds, Lanes, Load};
 use super::ledger::{Change, Ledger, Written};
 use super::naming::Origin;
 use super::process::{BadQuery, Processor};
+use super::progress::Part;
 use super::source::{Reading, RecordSource, SourceError};
 use super::station::{Commons, Ends, PROCESSING, Records, Station};
 use super::transform::Staging;
@@ -164,7 +165,8 @@ impl Courier {
         let plan = Arc::clone(&order.plan);
         let processor = Arc::new(Processor::new(&plan)?);
         let name = order.name.clone();
-        let origin = Origin { uid: order.uid.0, name, version: plan.version };
+        let origin =
+            Origin { uid: order.uid.0, name, created: order.created, version: plan.version };
         let (leaving, left) = watch::channel(false);
         let arn = order.arn.clone();
         let station = Station::open(commons.clone(), origin, (arn, plan), records, left)?;
@@ -188,7 +190,7 @@ impl Courier {
             &checkpoint.pledges,
             Arc::clone(&commons.spill),
         );
-        let replay_end = checkpoint.progress.part(0).map(|part| part.next());
+        let replay_end = checkpoint.progress.part(0).map(Part::next);
         let mut ledger = Ledger::new(checkpoint, checkpoints, now);
         ledger.tell(source);
         Ok(Self {

@@ -89,7 +89,9 @@ fn a_source_with_gaps_has_no_expired_records() {
     }
     assert_eq!(part.expire(100, 300, &[100, 105, 250]), 0);
     part.reach(300);
-    [105, 250, 100].into_iter().for_each(|at| part.settle(at, Obligation::Piece(0)));
+    for position in [105, 250, 100] {
+        part.settle(position, Obligation::Piece(0));
+    }
     assert_eq!(part.cursor(), 300);
 }
 

@@ -1,1 +1,14 @@
-//! The engine in a small world: see `world`.
+//! The engine in a small world: a log on a disk that crashes, a bucket and a destination that
+//! misbehave as told, time that passes at once. `history` checks what must hold of all of it.
+
+mod bounds;
+mod crashes;
+mod documents;
+mod history;
+mod objects;
+mod outside;
+mod processing;
+mod reconfiguring;
+mod streams;
+mod warehouse;
+mod world;
