@@ -40,6 +40,11 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long an unused connection is kept: shorter than what servers commonly allow, so that a
 /// request seldom goes out on a connection that is just being closed.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How often the other side of an HTTP/2 connection is asked whether it is still there while it
+/// owes an answer, and how long it may take to say so. A connection that went silent would
+/// otherwise be given to each request after, for as long as TCP believes in it (ours).
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PONG_MAX: Duration = Duration::from_secs(10);
 /// Unused connections kept for one host.
 const IDLE_PER_HOST_MAX: usize = 8;
 
@@ -121,7 +126,10 @@ impl Outbound {
     ) -> Result<Self, TrustError> {
         let connector = Connector::new(settings, resolver)?;
         let client = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PONG_MAX)
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .build(connector.clone());

@@ -186,7 +186,9 @@ impl S3 {
         let internal = |reason: String| Failure::retryable("InternalError", reason);
         let base = self.url.base_path();
         let key = percent_encoded(ask.key, b"/");
-        let (url, path) = if self.path_style {
+        // No certificate for all buckets covers a name with a dot in it.
+        let is_in_path = self.path_style || (self.url.is_tls && ask.bucket.contains('.'));
+        let (url, path) = if is_in_path {
             (self.url.clone(), format!("{base}/{}/{key}{}", ask.bucket, ask.query))
         } else {
             let url = self.url.with_subdomain(ask.bucket);
