@@ -152,6 +152,9 @@ impl Flight {
         let name = key.clone();
         let make = move |buffer: &Arc<Buffer>| object::documents(buffer, &style, reason(), &name);
         let forever = (Patience::Forever, BACKUP);
+        if cfg!(feature = "mutant-no-error-output") {
+            return true;
+        }
         let outcome = self.put(&*station.errors, &key, errors, forever, make).await;
         if !matches!(outcome, Outcome::Put(_)) {
             return false;

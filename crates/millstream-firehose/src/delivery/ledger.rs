@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::checkpoint::{Checkpoint, CheckpointLog, Pledge};
 use super::fail_point::{self, FailPoint};
 use super::lane::Lane;
-use super::progress::{Met, Obligation, Obligations};
+use super::progress::{Met, Obligation, Obligations, Part};
 use super::source::RecordSource;
 
 /// How long a change that nobody waits for may wait itself.
@@ -99,7 +99,7 @@ impl Ledger {
         self.wanted
     }
 
-    /// Takes note of a record's obligations; see [`Part::begin`](super::progress::Part::begin).
+    /// Takes note of a record's obligations; see [`Part::begin`].
     pub(super) fn begin(&mut self, part: u64, position: u64, obligations: Obligations) -> Met {
         self.change();
         self.checkpoint.progress.part_mut(part).begin(position, obligations)
@@ -161,7 +161,10 @@ impl Ledger {
         let Some(mut log) = self.log.take() else { return };
         let encoded = self.checkpoint.encode();
         let parts = self.checkpoint.progress.parts();
-        let cursors: Vec<(u64, u64)> = parts.map(|(part, it)| (part, it.cursor())).collect();
+        let cursor = |part: &Part| {
+            if cfg!(feature = "mutant-trim-early") { part.next() } else { part.cursor() }
+        };
+        let cursors: Vec<(u64, u64)> = parts.map(|(part, it)| (part, cursor(it))).collect();
         let source = self.source.clone();
         let write: Write = Box::pin(async move {
             let outcome = log.write(encoded).await;

@@ -9,6 +9,8 @@
 //! the last, so there is at most one object that a replay may find half done, and the replay's
 //! first object of that lane begins with the same record.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use millstream_core::Timestamp;
 use millstream_formats::prefix::{EvaluationError, Moment, PartitionKeys, Prefix, object_name};
 use millstream_formats::zone::Zone;
@@ -53,6 +55,11 @@ impl Draw {
         varint::put(&mut input, u64::from(gauge.first.index));
         varint::put(&mut input, gauge.oldest.ms());
         varint::put_bytes(&mut input, purpose.as_bytes());
+        if cfg!(feature = "mutant-object-names") {
+            // Another name each time, as if drawn at random.
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            varint::put(&mut input, NEXT.fetch_add(1, Ordering::Relaxed));
+        }
         Self { seed: hash(&input), count: 0 }
     }
 

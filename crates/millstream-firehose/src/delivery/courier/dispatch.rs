@@ -40,7 +40,7 @@ impl Courier {
     /// Decides on a delivery. Where a replay may find the records in another order, there is
     /// nothing to decide: it goes at once.
     fn pledge(&mut self, load: Load) {
-        if !self.reading.source().is_ordered() {
+        if !self.reading.source().is_ordered() || cfg!(feature = "mutant-no-pledge") {
             self.flights.spawn(flight::fly(Arc::clone(&self.station), load));
             return;
         }

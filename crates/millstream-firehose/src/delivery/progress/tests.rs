@@ -1,3 +1,5 @@
+//! The algebra of checkpoints, against a model of it.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

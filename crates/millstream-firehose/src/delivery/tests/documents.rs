@@ -1,3 +1,5 @@
+//! Documents, and destinations that take them, or not, or in part.
+
 use std::collections::BTreeSet;
 
 use millstream_destinations::Limits;

@@ -22,6 +22,11 @@ pub(crate) fn lines(object: &Bytes) -> Vec<Bytes> {
     records
 }
 
+/// The one document of an entry of the error output.
+pub(in crate::delivery) fn unpack_refused(entry: &Bytes) -> serde_json::Value {
+    serde_json::from_slice(entry).unwrap()
+}
+
 /// The records in documents of the error output.
 pub(crate) fn raw_data(object: &[u8]) -> Vec<Bytes> {
     let text = std::str::from_utf8(object).unwrap();

@@ -12,3 +12,6 @@ mod reconfiguring;
 mod streams;
 mod warehouse;
 mod world;
+
+pub(super) use history::unpack_refused;
+pub(super) use world::{http_target, plan};

@@ -1,3 +1,5 @@
+//! Objects: their sizes, names and partitions, and buckets that fail.
+
 use bytes::Bytes;
 use millstream_columnar::{FileFormat, JsonReader, ParquetOptions};
 use millstream_formats::compression::Compression;

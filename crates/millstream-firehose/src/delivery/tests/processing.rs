@@ -1,3 +1,5 @@
+//! Functions, filters and log messages on the way.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

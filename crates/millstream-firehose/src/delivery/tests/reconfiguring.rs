@@ -1,3 +1,5 @@
+//! New versions of a configuration, and the end of a delivery stream.
+
 use super::outside::{MAIN, Mood};
 use super::world::{CHECKPOINTS, RECORDS, World, document_plan, objects, plan};
 use crate::delivery::fail_point::{self, FailPoint};

@@ -1,3 +1,5 @@
+//! Objects that a database loads.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ use crate::delivery::spill::Spill;
 use crate::delivery::station::Commons;
 use crate::delivery::{ErrorEntry, fail_point};
 use crate::orders::Order;
-use crate::plan::{Backup, Buffering, Objects, Plan, Processing, Source, Target};
+use crate::plan::{Backup, Buffering, HttpTarget, Objects, Plan, Processing, Source, Target};
 use crate::state::DeliveryStreamUid;
 
 pub(crate) const RECORDS: LogId = LogId(1 << 40);
@@ -104,15 +104,20 @@ pub(crate) fn plan() -> Plan {
 
 /// The same, as documents.
 pub(crate) fn document_plan(retry_seconds: u64) -> Plan {
-    let target = crate::plan::HttpTarget {
+    let Target::Http(target) = http_target() else { unreachable!() };
+    let retry = Duration::from_secs(retry_seconds);
+    Plan { target: Target::Http(HttpTarget { retry, ..target }), ..plan() }
+}
+
+pub(crate) fn http_target() -> Target {
+    Target::Http(HttpTarget {
         url: "https://example.com".to_owned(),
         name: None,
         access_key: None,
         gzip: false,
         attributes: Vec::new(),
-        retry: Duration::from_secs(retry_seconds),
-    };
-    Plan { target: Target::Http(target), ..plan() }
+        retry: Duration::from_secs(300),
+    })
 }
 
 fn open_log(disk: &SimDisk, clock: Arc<RuntimeClock>, seed: u64) -> EmbeddedLog {
