@@ -9,6 +9,7 @@
 //! Whoever waits for buffer memory raises the pressure; every courier then spills.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -54,6 +55,24 @@ pub(super) struct Budget {
     work: Pool,
     turns: Arc<Semaphore>,
     pressure: watch::Sender<u64>,
+    /// How many wait for buffer memory.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// One who waits.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -95,6 +114,7 @@ impl Budget {
             work: Pool::new(left / 16 * 7),
             turns: Arc::new(Semaphore::new(turns)),
             pressure: watch::Sender::new(0),
+            waiting: Arc::default(),
         }
     }
 
@@ -105,8 +125,19 @@ impl Budget {
 
     /// Memory for records that wait, once others have given some back.
     pub(super) fn buffer(&self, bytes: usize) -> impl Future<Output = Lease> + Send + 'static {
+        let waiting = Waiting::new(&self.waiting);
         self.pressure.send_modify(|count| *count += 1);
-        self.buffers.take(bytes)
+        let take = self.buffers.take(bytes);
+        async move {
+            let lease = take.await;
+            drop(waiting);
+            lease
+        }
+    }
+
+    /// Whether someone waits for buffer memory.
+    pub(super) fn is_short(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Changes when someone waits for buffer memory.
@@ -165,8 +196,10 @@ mod tests {
         pressure.mark_unchanged();
         let waiting = tokio::spawn(budget.buffer(1_000));
         pressure.changed().await.unwrap();
+        assert!(budget.is_short());
         drop(all);
         let lease = waiting.await.unwrap();
+        assert!(!budget.is_short());
         assert_eq!(budget.buffered_bytes(), 1_000);
         drop(lease);
         assert_eq!(budget.buffered_bytes(), 0);

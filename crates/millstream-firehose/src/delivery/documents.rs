@@ -188,7 +188,7 @@ async fn fold<T: Send + 'static>(
     mut sum: T,
     mut add: impl FnMut(&mut T, Entry) + Send + 'static,
 ) -> Option<T> {
-    let buffer = Arc::clone(&flight.buffer);
+    let buffer = Arc::clone(flight.buffer());
     let read = tokio::task::spawn_blocking(move || {
         let mut cursor = Cursor::new(buffer);
         let mut wanted = wanted.map(|places| places.into_iter().peekable());

@@ -22,7 +22,7 @@ use super::naming::{self, Draw};
 use super::object::{self, Contents, DocumentStyle, Reason, Shape, Slip};
 use super::outlets::ObjectSink;
 use super::retry::Patience;
-use super::station::{After, BACKUP, DESTINATION, Ends, Station, Tries, error_output};
+use super::station::{After, BACKUP, DESTINATION, Ends, Station, Tries, Waited, error_output};
 use super::{documents, objects, warehouse};
 use crate::plan::{Objects, Target};
 
@@ -48,7 +48,8 @@ pub(super) struct Flight {
     pub(super) lane: Lane,
     pub(super) keys: Arc<PartitionKeys>,
     pub(super) gauge: Gauge,
-    pub(super) buffer: Arc<Buffer>,
+    /// Away only while it is spilled.
+    buffer: Option<Arc<Buffer>>,
 }
 
 /// Delivers a load. Never fails: it is over when all records are where they belong, or when the
@@ -59,7 +60,8 @@ pub(super) async fn fly(station: Arc<Station>, load: Load) -> Report {
     if is_repeat && matches!((&lane, &station.ends), (Lane::Main(_), Ends::Documents(_))) {
         station.counters().duplicates.add(gauge.count);
     }
-    let mut flight = Flight { station, lane, keys, gauge, buffer: Arc::new(buffer) };
+    let buffer = Some(Arc::new(buffer));
+    let mut flight = Flight { station, lane, keys, gauge, buffer };
     fail_point::reached(FailPoint::AfterPledge).await;
     let settled = flight.deliver().await;
     if settled.is_some() {
@@ -76,6 +78,11 @@ pub(super) enum Outcome {
 }
 
 impl Flight {
+    /// The records.
+    pub(super) fn buffer(&self) -> &Arc<Buffer> {
+        self.buffer.as_ref().expect("it is away only while it is spilled")
+    }
+
     async fn deliver(&mut self) -> Option<Ids> {
         let station = Arc::clone(&self.station);
         match &self.lane {
@@ -189,7 +196,7 @@ impl Flight {
 
     /// The ids of all records of this delivery.
     pub(super) async fn ids(&self) -> Option<Ids> {
-        let buffer = Arc::clone(&self.buffer);
+        let buffer = Arc::clone(self.buffer());
         let read = tokio::task::spawn_blocking(move || {
             let mut cursor = super::buffer::Cursor::new(buffer);
             let mut ids = Ids::default();
@@ -249,7 +256,7 @@ impl Flight {
                 return Outcome::Left;
             }
             let lease = station.commons.budget.work(self.work_bytes(objects)).await;
-            let (chunks, slip) = make(&self.buffer);
+            let (chunks, slip) = make(self.buffer());
             deliveries.attempts.add(1);
             let put = tokio::time::timeout(ATTEMPT_MAX, sink.put(key, chunks, &options)).await;
             drop(lease);
@@ -278,17 +285,33 @@ impl Flight {
 
     /// Waits after a failed attempt, giving memory back where others need it.
     pub(super) async fn wait(&mut self, tries: &mut Tries<'_>, failure: &Failure) -> After {
+        let Some(until) = tries.failed(failure) else { return After::GiveUp };
+        // Who began to wait before this wait would not be heard.
+        if self.station.commons.budget.is_short() {
+            self.spill().await;
+        }
+        loop {
+            match tries.wait(until).await {
+                Waited::Over => return After::Again,
+                Waited::Left => return After::Leave,
+                Waited::Pressed => self.spill().await,
+            }
+        }
+    }
+
+    /// Moves the records out of memory, unless a put that was given up still reads them.
+    async fn spill(&mut self) {
+        let Some(mut buffer) = self.buffer.take() else { return };
         let spill = Arc::clone(&self.station.commons.spill);
-        let buffer = &mut self.buffer;
-        let relieve = || {
-            // Shared for as long as a put that was given up still reads it.
-            if let Some(buffer) = Arc::get_mut(buffer)
+        let spilling = tokio::task::spawn_blocking(move || {
+            if let Some(buffer) = Arc::get_mut(&mut buffer)
                 && let Err(error) = buffer.spill(&spill)
             {
                 tracing::debug!(%error, "a delivery that waits was not spilled");
             }
-        };
-        tries.failed(failure, relieve).await
+            buffer
+        });
+        self.buffer = Some(spilling.await.expect("spilling does not panic"));
     }
 
     fn work_bytes(&self, objects: &Objects) -> usize {

@@ -21,6 +21,9 @@ use crate::plan::Buffering;
 /// What stands for an interval of 0: documented as "within a few seconds".
 const ZERO_INTERVAL: Duration = Duration::from_secs(1);
 
+/// As good as never, and within what can be added to any moment.
+const A_LONG_TIME: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
 /// When to stop filling a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -100,9 +103,10 @@ impl Gauge {
         }
     }
 
-    /// When it is to be delivered at the latest.
+    /// When it is to be delivered at the latest; long from now where its end is decided.
     pub(super) fn due(&self, bounds: &Bounds) -> Instant {
-        self.opened + bounds.interval
+        let interval = if bounds.until.is_some() { A_LONG_TIME } else { bounds.interval };
+        self.opened + interval
     }
 }
 

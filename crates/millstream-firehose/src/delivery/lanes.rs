@@ -246,13 +246,13 @@ impl Lanes {
         self.forget_idle(lane);
     }
 
-    /// All that was read before a restart was read again: a delivery that was decided on then, and
-    /// whose first record has not come, will not be made.
+    /// All that was read before a restart was read again: what was decided on then, and has not
+    /// come about by now, will not.
     pub(super) fn end_replay(&mut self) {
-        let waiting = self.states.iter_mut().filter(|(_, state)| state.buffer.is_none());
-        let waiting: Vec<Lane> =
-            waiting.filter_map(|(lane, state)| state.pledge.take().map(|_| lane.clone())).collect();
-        for lane in waiting {
+        let pledged = self.states.iter_mut();
+        let pledged: Vec<Lane> =
+            pledged.filter_map(|(lane, state)| state.pledge.take().map(|_| lane.clone())).collect();
+        for lane in pledged {
             self.forget_idle(&lane);
         }
     }

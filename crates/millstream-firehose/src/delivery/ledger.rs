@@ -10,6 +10,7 @@
 //! * A full disk does not stop deliveries: without them it would stay full. What is promised then
 //!   is at least once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub(super) struct Ledger {
     /// The last change that may be acted on, although a full disk keeps it from being durable.
     granted: Change,
     not_before: Instant,
+    /// Below which each part was trimmed.
+    trimmed: BTreeMap<u64, u64>,
 }
 
 /// What a write came to.
@@ -73,6 +76,7 @@ impl Ledger {
             durable: Change(0),
             granted: Change(0),
             not_before: now,
+            trimmed: BTreeMap::new(),
         }
     }
 
@@ -101,8 +105,14 @@ impl Ledger {
 
     /// Takes note of a record's obligations; see [`Part::begin`].
     pub(super) fn begin(&mut self, part: u64, position: u64, obligations: Obligations) -> Met {
-        self.change();
-        self.checkpoint.progress.part_mut(part).begin(position, obligations)
+        let part = self.checkpoint.progress.part_mut(part);
+        let cursor = part.cursor();
+        let met = part.begin(position, obligations);
+        // A record that has to be delivered changes nothing that a replay would not find again.
+        if part.cursor() != cursor {
+            self.change();
+        }
+        met
     }
 
     /// One piece is where it belongs, or is wanted no more.
@@ -164,7 +174,11 @@ impl Ledger {
         let cursor = |part: &Part| {
             if cfg!(feature = "mutant-trim-early") { part.next() } else { part.cursor() }
         };
-        let cursors: Vec<(u64, u64)> = parts.map(|(part, it)| (part, cursor(it))).collect();
+        let mut cursors: BTreeMap<u64, u64> = parts.map(|(part, it)| (part, cursor(it))).collect();
+        std::mem::swap(&mut self.trimmed, &mut cursors);
+        let old = cursors;
+        let moved = self.trimmed.iter().filter(|(part, cursor)| old.get(part) != Some(cursor));
+        let cursors: Vec<(u64, u64)> = moved.map(|(part, cursor)| (*part, *cursor)).collect();
         let source = self.source.clone();
         let write: Write = Box::pin(async move {
             let outcome = log.write(encoded).await;
@@ -198,7 +212,9 @@ impl Ledger {
                 Written::Durable
             }
             Err(error @ (AppendError::NoSpace | AppendError::Overloaded)) => {
-                self.granted = self.granted.max(change);
+                if error == AppendError::NoSpace {
+                    self.granted = self.granted.max(change);
+                }
                 self.not_before = now() + RETRY_AFTER;
                 Written::Delayed(error)
             }

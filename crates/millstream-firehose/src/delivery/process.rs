@@ -94,6 +94,8 @@ pub(super) struct Processor {
     calls_out: bool,
     /// Whether a backup keeps source records.
     backs_up: bool,
+    main: Lane,
+    no_keys: Arc<PartitionKeys>,
 }
 
 /// Why a plan cannot be carried out, although it was accepted.
@@ -142,6 +144,8 @@ impl Processor {
             keeps_sequence: is_stream && (converts || names_records),
             calls_out: matches!(function, Some(Function::Lambda { .. } | Function::Wasm { .. })),
             backs_up: plan.backup.all.is_some(),
+            main: Lane::main(),
+            no_keys: Arc::default(),
         })
     }
 
@@ -213,9 +217,14 @@ impl Processor {
         })
     }
 
+    /// The records that the KPL made one of: it does so in Data Streams only.
+    fn aggregated(&self, data: &Bytes) -> Option<Vec<kpl::UserRecord>> {
+        if self.is_stream { kpl::deaggregate(data) } else { None }
+    }
+
     /// A record as its producers put it: an aggregate's records one after another.
     fn source_bytes(&self, record: &Record) -> Bytes {
-        match kpl::deaggregate(&record.data).filter(|_| self.is_stream) {
+        match self.aggregated(&record.data) {
             None => record.data.clone(),
             Some(users) => {
                 let parts: Vec<Bytes> = users.into_iter().map(|user| user.data).collect();
@@ -238,7 +247,7 @@ impl Processor {
             data: record.data.clone(),
             raw: None,
         };
-        match kpl::deaggregate(&record.data).filter(|_| self.is_stream) {
+        match self.aggregated(&record.data) {
             None => self.unpack(whole, &mut taken),
             Some(users) => {
                 for user in users {
@@ -318,11 +327,11 @@ impl Processor {
         piece: Piece,
         from_lambda: BTreeMap<String, String>,
     ) -> Result<Item, Box<(Piece, Refusal)>> {
-        let mut keys = PartitionKeys { from_query: BTreeMap::new(), from_lambda };
         let refuse = |piece, output, code: &str, message: String| {
             let failure = Failure::permanent(code, message);
             Err(Box::new((piece, Refusal { output, failure, attempts: 1 })))
         };
+        let mut keys = PartitionKeys { from_query: BTreeMap::new(), from_lambda };
         if let Some(query) = &self.query {
             match query.partition_keys(&piece.data, piece.arrived) {
                 Ok(found) => keys.from_query = found,
@@ -332,10 +341,10 @@ impl Processor {
                 }
             }
         }
-        let lane = match &self.partitions {
-            None => Lane::main(),
+        let (lane, keys) = match &self.partitions {
+            None => (self.main.clone(), Arc::clone(&self.no_keys)),
             Some(prefix) => match prefix.partition(&keys) {
-                Ok(partition) => Lane::Main(partition.into()),
+                Ok(partition) => (Lane::Main(partition.into()), Arc::new(keys)),
                 Err(error) if self.query.is_some() => {
                     let output = ErrorOutput::MetadataExtraction;
                     return refuse(piece, output, EXTRACTION_FAILED, error.to_string());
@@ -349,7 +358,7 @@ impl Processor {
         let data = if self.append_delimiter { delimited(&piece.data) } else { piece.data };
         let sequence = piece.sequence.filter(|_| self.keeps_sequence);
         let entry = Entry { id: piece.id, arrived: piece.arrived, sequence, data };
-        Ok(Item { lane, keys: Arc::new(keys), entry })
+        Ok(Item { lane, keys, entry })
     }
 
     /// A document for the error output, on its way there.
@@ -363,7 +372,7 @@ impl Processor {
         let form = Form::Processing { lambda_arn };
         refused::write(&entry, &refusal.failure, attempts, form, &mut document);
         let entry = Entry { sequence: None, data: document.into(), ..entry };
-        Item { lane: Lane::Errors(refusal.output), keys: Arc::default(), entry }
+        Item { lane: Lane::Errors(refusal.output), keys: Arc::clone(&self.no_keys), entry }
     }
 }
 

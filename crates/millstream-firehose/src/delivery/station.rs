@@ -153,6 +153,16 @@ pub(super) struct Tries<'a> {
     log: &'static str,
 }
 
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    Over,
+    /// The courier leaves.
+    Left,
+    /// Others need memory.
+    Pressed,
+}
+
 /// What is to be done after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
@@ -173,35 +183,28 @@ impl Tries<'_> {
         *self.station.leaving.borrow()
     }
 
-    /// Takes a failure down and waits as long as it is to be waited. Whoever comes back from here
-    /// with `Again` tries again; `relieve` is called when others need memory.
-    pub(super) async fn failed(
-        &mut self,
-        failure: &Failure,
-        mut relieve: impl FnMut() + Send,
-    ) -> After {
+    /// Takes a failure down; says until when to wait before another attempt, if there is one.
+    pub(super) fn failed(&mut self, failure: &Failure) -> Option<Instant> {
         self.station.log(self.log, failure);
         let random = self.station.commons.rand.next_u64();
-        let wait = match self.schedule.failed(Instant::now(), random) {
-            Next::GiveUp => return After::GiveUp,
+        let now = Instant::now();
+        match self.schedule.failed(now, random) {
+            Next::GiveUp => None,
             // What is the same each time is not tried again, but where nothing else is left.
-            Next::After(_) if !failure.is_retryable && self.has_end() => return After::GiveUp,
-            Next::After(wait) => wait,
-        };
-        let until = Instant::now() + wait;
+            Next::After(_) if !failure.is_retryable && self.has_end() => None,
+            Next::After(wait) => Some(now + wait),
+        }
+    }
+
+    /// Waits until then, or until something comes between.
+    pub(super) async fn wait(&self, until: Instant) -> Waited {
         let mut leaving = self.station.leaving.clone();
         let mut pressure = self.station.commons.budget.pressure();
-        loop {
-            tokio::select! {
-                biased;
-                () = left(&mut leaving) => return After::Leave,
-                () = tokio::time::sleep_until(until) => return After::Again,
-                changed = pressure.changed() => {
-                    if changed.is_ok() {
-                        relieve();
-                    }
-                }
-            }
+        tokio::select! {
+            biased;
+            () = left(&mut leaving) => Waited::Left,
+            () = tokio::time::sleep_until(until) => Waited::Over,
+            _ = pressure.changed() => Waited::Pressed,
         }
     }
 
