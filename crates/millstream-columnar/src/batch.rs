@@ -152,11 +152,6 @@ impl Batch {
         self.truncate(0);
     }
 
-    /// Bytes that the values take.
-    pub(crate) fn bytes(&self) -> usize {
-        self.columns.iter().map(Column::bytes).sum()
-    }
-
     /// Bytes that are allocated.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.columns.iter().map(Column::memory_bytes).sum()
@@ -225,25 +220,6 @@ impl Column {
                 }
             }
         }
-    }
-
-    fn bytes(&self) -> usize {
-        let values = match &self.values {
-            Values::Boolean(values) => values.len() / 8,
-            Values::Int(values) => size_of_val(&values[..]),
-            Values::BigInt(values) => size_of_val(&values[..]),
-            Values::Float(values) => size_of_val(&values[..]),
-            Values::Double(values) => size_of_val(&values[..]),
-            Values::Decimal(values) => size_of_val(&values[..]),
-            Values::Timestamp(values) => size_of_val(&values[..]),
-            Values::Bytes(values) => values.data.len() + size_of_val(&values.ends[..]),
-            Values::Array(lengths, element) => size_of_val(&lengths.counts[..]) + element.bytes(),
-            Values::Map(lengths, entries) => {
-                size_of_val(&lengths.counts[..]) + entries.0.bytes() + entries.1.bytes()
-            }
-            Values::Struct(columns) => columns.iter().map(Self::bytes).sum(),
-        };
-        values + self.valid.len() / 8
     }
 
     fn memory_bytes(&self) -> usize {

@@ -10,8 +10,8 @@ use crate::orc::OrcFile;
 use crate::parquet::ParquetFile;
 use crate::schema::Schema;
 
-/// Rows are handed on to the file when their values reach this: few enough to stay in the
-/// processor's cache between being read and being written.
+/// Rows are handed on to the file when their JSON reaches this: few enough for their values to stay
+/// in the processor's cache between being read and being written.
 const BATCH_BYTES: usize = 256 << 10;
 
 /// Records beyond this are refused: far above any service's limit, far below what counts as 32
@@ -23,6 +23,8 @@ const RECORD_BYTES_MAX: usize = 256 << 20;
 pub struct Writer {
     reader: Reader,
     batch: Batch,
+    /// Bytes of the records in the batch.
+    batch_json_bytes: usize,
     rows: u64,
     file: File,
 }
@@ -50,7 +52,7 @@ impl Writer {
             FileFormat::Orc(options) => File::Orc(Box::new(OrcFile::new(schema, options)?)),
         };
         let reader = Reader::new(schema, reader)?;
-        Ok(Self { reader, batch: Batch::new(schema), rows: 0, file })
+        Ok(Self { reader, batch: Batch::new(schema), batch_json_bytes: 0, rows: 0, file })
     }
 
     /// Appends a record's objects, each a row. A record that cannot be converted leaves no trace,
@@ -63,7 +65,8 @@ impl Writer {
         let before = self.batch.rows;
         self.reader.read(record, &mut self.batch)?;
         self.rows += (self.batch.rows - before) as u64;
-        if self.batch.bytes() >= BATCH_BYTES {
+        self.batch_json_bytes += record.len();
+        if self.batch_json_bytes >= BATCH_BYTES {
             self.flush();
         }
         Ok(())
@@ -108,5 +111,6 @@ impl Writer {
             File::Orc(file) => file.append(&self.batch),
         }
         self.batch.clear();
+        self.batch_json_bytes = 0;
     }
 }

@@ -1,5 +1,7 @@
 //! A record: one JSON object or several, each a row, or none of them.
 
+#[cfg(test)]
+mod tests;
 mod value;
 
 use super::joda::Pattern;
