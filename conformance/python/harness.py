@@ -52,9 +52,10 @@ def equal(found, wanted, what="value"):
 class Suite:
     """Cases of one client in one encoding."""
 
-    def __init__(self, client, encoding):
+    def __init__(self, client, encoding, service="kinesis"):
         self.client = client
         self.encoding = encoding
+        self.service = service
         self.cases = []
 
     def case(self, *operations):
@@ -98,6 +99,7 @@ class Suite:
         line = {
             "client": self.client,
             "encoding": self.encoding,
+            "service": self.service,
             "case": sentence,
             "operations": list(operations),
             "outcome": outcome,

@@ -64,7 +64,7 @@ class Site(types.SimpleNamespace):
 
 
 if __name__ == "__main__":
-    suite = Suite("Firehose: boto3 and real parts", "JSON")
+    suite = Suite("boto3 and real parts", "JSON", "firehose")
     for room in sys.argv[1:] or ROOMS:
         for operations, prove in ROOMS[room].CASES:
             suite.add(operations, prove.__doc__, prove)

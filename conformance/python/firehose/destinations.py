@@ -101,7 +101,8 @@ def functions_rework_records(site):
 def a_filter_reworks_records_without_lambda(site):
     """a jq filter of the settings reworks records in the server itself"""
     name = fresh_name("bucket")
-    config = objects_config(name, ProcessingConfiguration=processing(processor("Lambda", LambdaArn=site.filter_arn)))
+    config = objects_config(name, ProcessingConfiguration=processing(
+        processor("Lambda", LambdaArn=site.filter_arn), processor("AppendDelimiterToRecord")))
     with DeliveryStream(site.firehose, ExtendedS3DestinationConfiguration=config) as stream:
         stream.put(numbered(100))
         found = wait_for_lines(Folder(site.alone, name), 100)

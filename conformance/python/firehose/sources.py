@@ -65,7 +65,8 @@ def put_aggregate(kinesis, name, record):
     """Puts an aggregate as KPL does."""
     if record is not None:
         key, explicit, data = record.get_contents()
-        kinesis.put_record(StreamName=name, PartitionKey=key, ExplicitHashKey=explicit, Data=data)
+        options = {"ExplicitHashKey": explicit} if explicit else {}
+        kinesis.put_record(StreamName=name, PartitionKey=key, Data=data, **options)
 
 
 CASES = [(("CreateDeliveryStream",), a_split_stream_is_delivered_whole)]

@@ -18,15 +18,15 @@ struct Judge {
 
 /// Builds the suites of a part and runs each against a server of its own.
 pub(crate) fn run(plan: &Plan, part: &str) -> Result<Tally, String> {
-    let folder =
-        plan.root.join("conformance").join(if part == "durability" { "python" } else { part });
+    let is_alone = super::ALONE.contains(&part);
+    let folder = plan.root.join("conformance").join(if is_alone { "python" } else { part });
     let judges = match part {
         "python" => python(plan, &folder)?,
         "javascript" => javascript(&folder)?,
         "java" => java(plan, &folder)?,
         "go" => go(plan, &folder)?,
         "rust" => rust(plan, &folder)?,
-        "durability" => return durability(plan, &folder),
+        _ if is_alone => return alone(plan, &folder, part),
         _ => return Err("no such part".to_owned()),
     };
     let mut tally = Tally::default();
@@ -183,15 +183,17 @@ fn rust(plan: &Plan, folder: &Path) -> Result<Vec<Judge>, String> {
     }])
 }
 
-/// Starts and kills its servers itself.
-fn durability(plan: &Plan, folder: &Path) -> Result<Tally, String> {
+/// A suite that starts and kills its servers itself: the Python module of that name.
+fn alone(plan: &Plan, folder: &Path, module: &str) -> Result<Tally, String> {
     let program = environment(plan, folder)?;
-    Step::new("durability", program)
+    Step::new(module, program)
         .in_folder(folder)
-        .arguments(&["-m", "durability"])
+        .arguments(&["-m", module])
         .environment("CONFORMANCE_BINARY", plan.binary())
-        .environment("CONFORMANCE_WORKSHOP", plan.workshop().join("durability"))
+        .environment("CONFORMANCE_RESULTS", plan.results())
+        .environment("CONFORMANCE_WORKSHOP", plan.workshop().join(module))
         .environment("PYTHONDONTWRITEBYTECODE", "1")
+        .environment("AWS_EC2_METADATA_DISABLED", "true")
         .minutes(20)
         .count()
 }

@@ -21,9 +21,7 @@ How to run one and how to add a case: [conformance/README.md](../conformance/REA
 
 const TABLE: &str = "
 A number is how many passing cases of that client name the operation; **✗** marks an operation of
-which a case failed, and a dash one that the client cannot reach or that no case names. No client but
-those that speak event streams has SubscribeToShard: the AWS CLI leaves the command out, and the
-blocking Java client has none.
+which a case failed, and a dash one that the client cannot reach or that no case names.
 
 ";
 
@@ -45,11 +43,55 @@ const DIFFERENCES: &[&str] = &[
     "A server is one region; an ARN of another is refused.",
 ];
 
+/// The same of Firehose.
+const FIREHOSE_DIFFERENCES: &[&str] = &[
+    "Without `s3_endpoint` a bucket is a folder of the data directory, made when it is first put into.",
+    "Records are kept until they are delivered, however long that takes; the real service gives up \
+     after a day.",
+    "An object's name is a function of its first record, so that a delivery that is repeated after a \
+     crash replaces its own object: from direct puts to objects each record is delivered once.",
+    "Snowflake, DatabaseAsSource and Iceberg tables are refused at CreateDeliveryStream: not built.",
+    "WebAssembly transforms are not built; Lambda functions over HTTP and jq filters in the server are.",
+    "OpenSearch and Splunk are judged by strict stand-ins, since no real server can be had from the \
+     package registries; S3, Glue and PostgreSQL are real servers.",
+    "CopyOptions of a PostgreSQL destination are translated as far as COPY has them; others are \
+     refused at creation.",
+    "KMS keys, roles, VPC and CloudWatch Logs settings are kept and shown; error logs are in the \
+     server's own log, and metrics at `/metrics`.",
+];
+
+/// A service's part of the page.
+struct Service {
+    /// As results name it, and its model's file.
+    id: &'static str,
+    title: &'static str,
+    note: &'static str,
+    differences: &'static [&'static str],
+}
+
+const SERVICES: &[Service] = &[
+    Service {
+        id: "kinesis",
+        title: "Data Streams",
+        note: "No client but those that speak event streams has SubscribeToShard: the AWS CLI leaves \
+               the command out, and the blocking Java client has none.",
+        differences: DIFFERENCES,
+    },
+    Service { id: "firehose", title: "Firehose", note: "", differences: FIREHOSE_DIFFERENCES },
+];
+
+/// What results that name no service speak of.
+fn first_service() -> String {
+    SERVICES[0].id.to_owned()
+}
+
 /// A line of the results.
 #[derive(Deserialize)]
 struct Line {
     client: String,
     encoding: String,
+    #[serde(default = "first_service")]
+    service: String,
     case: String,
     operations: Vec<String>,
     outcome: Outcome,
@@ -71,6 +113,7 @@ enum Outcome {
 struct Column {
     client: String,
     encoding: String,
+    service: String,
     passed: u32,
     /// How many cases of each operation passed, and whether one failed.
     cells: BTreeMap<String, Cell>,
@@ -105,8 +148,12 @@ impl Column {
 /// Writes the page; gives its path from the root.
 #[allow(clippy::disallowed_methods)] // A task, not the product.
 pub(crate) fn write(root: &Path, results: &Path) -> Result<&'static str, String> {
-    let operations = operations(&crate::tidy::read(&root.join("models/kinesis.json"))?)?;
-    let page = render(&operations, &crate::tidy::read(results)?)?;
+    let mut models = Vec::new();
+    for service in SERVICES {
+        let path = format!("models/{}.json", service.id);
+        models.push(operations(&crate::tidy::read(&root.join(path))?)?);
+    }
+    let page = render(&models, &crate::tidy::read(results)?)?;
     std::fs::write(root.join(PAGE), page).map_err(|error| format!("{PAGE}: {error}"))?;
     Ok(PAGE)
 }
@@ -114,54 +161,79 @@ pub(crate) fn write(root: &Path, results: &Path) -> Result<&'static str, String>
 /// The names of the model's operations, in order.
 fn operations(model: &str) -> Result<Vec<String>, String> {
     let model: serde_json::Value =
-        serde_json::from_str(model).map_err(|error| format!("models/kinesis.json: {error}"))?;
+        serde_json::from_str(model).map_err(|error| format!("a model: {error}"))?;
     let operations = model["operations"].as_object().ok_or("the model has no operations")?;
     let mut names: Vec<String> = operations.keys().cloned().collect();
     names.sort();
     Ok(names)
 }
 
-fn render(operations: &[String], results: &str) -> Result<String, String> {
+/// The page; `models` holds the operations of each of [`SERVICES`], in their order.
+fn render(models: &[Vec<String>], results: &str) -> Result<String, String> {
+    let mut page = HEAD.to_owned();
+    let columns = columns(results)?;
+    for (service, operations) in SERVICES.iter().zip(models) {
+        let own: Vec<&Column> =
+            columns.iter().filter(|column| column.service == service.id).collect();
+        section(&mut page, service, operations, &own);
+    }
+    Ok(page)
+}
+
+/// One column for each client, encoding and service.
+fn columns(results: &str) -> Result<Vec<Column>, String> {
     let mut columns: Vec<Column> = Vec::new();
     for text in results.lines() {
         let line: Line =
             serde_json::from_str(text).map_err(|error| format!("a result: {error}: {text}"))?;
-        let is_own =
-            |column: &&mut Column| column.client == line.client && column.encoding == line.encoding;
+        let is_own = |column: &&mut Column| {
+            (&column.client, &column.encoding, &column.service)
+                == (&line.client, &line.encoding, &line.service)
+        };
         if let Some(column) = columns.iter_mut().find(is_own) {
             column.take(line);
         } else {
             let (client, encoding) = (line.client.clone(), line.encoding.clone());
-            let mut column = Column { client, encoding, ..Column::default() };
+            let service = line.service.clone();
+            let mut column = Column { client, encoding, service, ..Column::default() };
             column.take(line);
             columns.push(column);
         }
     }
     // A suite whose cases name no operation (durability) comes last and has no column.
     columns.sort_by_key(|column| column.cells.is_empty());
-    let mut page = HEAD.to_owned();
-    clients(&mut page, &columns);
-    let clients = columns.partition_point(|column| !column.cells.is_empty());
-    table(&mut page, operations, &columns[..clients]);
-    missing(&mut page, operations, &columns);
-    page.push_str("\n## What differs from the real service, and why\n\n");
-    for difference in DIFFERENCES {
-        let _ = writeln!(page, "- {difference}");
-    }
-    Ok(page)
+    Ok(columns)
 }
 
-fn clients(page: &mut String, columns: &[Column]) {
-    page.push_str("\n## Clients\n\n| | client | encoding | cases that pass |\n|---|---|---|---|\n");
-    for (index, Column { client, encoding, passed, cells, .. }) in columns.iter().enumerate() {
+fn section(page: &mut String, service: &Service, operations: &[String], columns: &[&Column]) {
+    let _ = writeln!(page, "\n## {}", service.title);
+    clients(page, columns);
+    let clients = columns.partition_point(|column| !column.cells.is_empty());
+    table(page, service, operations, &columns[..clients]);
+    missing(page, operations, columns);
+    page.push_str("\n### What differs from the real service, and why\n\n");
+    for difference in service.differences {
+        let _ = writeln!(page, "- {difference}");
+    }
+}
+
+fn clients(page: &mut String, columns: &[&Column]) {
+    page.push_str(
+        "\n### Clients\n\n| | client | encoding | cases that pass |\n|---|---|---|---|\n",
+    );
+    for (index, column) in columns.iter().enumerate() {
+        let Column { client, encoding, passed, cells, .. } = column;
         let letter = if cells.is_empty() { ' ' } else { letter(index) };
         let _ = writeln!(page, "| {letter} | {client} | {encoding} | {passed} |");
     }
 }
 
-fn table(page: &mut String, operations: &[String], columns: &[Column]) {
-    page.push_str("\n## Operations\n");
+fn table(page: &mut String, service: &Service, operations: &[String], columns: &[&Column]) {
+    page.push_str("\n### Operations\n");
     page.push_str(TABLE);
+    if !service.note.is_empty() {
+        let _ = writeln!(page, "{}\n", service.note);
+    }
     page.push_str("| operation |");
     for index in 0..columns.len() {
         let _ = write!(page, " {} |", letter(index));
@@ -182,8 +254,8 @@ fn table(page: &mut String, operations: &[String], columns: &[Column]) {
     }
 }
 
-fn missing(page: &mut String, operations: &[String], columns: &[Column]) {
-    page.push_str("\n## What is missing\n\n");
+fn missing(page: &mut String, operations: &[String], columns: &[&Column]) {
+    page.push_str("\n### What is missing\n\n");
     let unproved: Vec<&str> = operations
         .iter()
         .filter(|operation| !columns.iter().any(|column| column.proves(operation)))
@@ -231,7 +303,7 @@ mod tests {
         let operations =
             operations(r#"{"operations":{"PutRecord":{},"GetRecords":{},"ListShards":{}}}"#)
                 .expect("a model");
-        let page = render(&operations, RESULTS).expect("results");
+        let page = render(&[operations], RESULTS).expect("results");
         for line in [
             "| A | boto3 | JSON | 2 |",
             "|   | disk | JSON | 1 |",

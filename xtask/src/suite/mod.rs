@@ -29,21 +29,35 @@ cargo xtask test [PART ...] [--endpoint URL]
   go            AWS SDK for Go v2
   rust          AWS SDK for Rust
   durability    kill -9 in a loop, and a failing disk
+  firehose      boto3 against S3, Glue, PostgreSQL and other destinations, and kill -9
 
-Without a part: all of them. Whenever python to durability run, docs/compatibility.md is written anew.
+Without a part: all of them. Whenever python to firehose run, docs/compatibility.md is written anew.
   --endpoint URL    judge a server that runs already, instead of starting ours
   CONFORMANCE_ONLY=TEXT      only cases whose sentence or operation has TEXT in it
   CONFORMANCE_BINARY=PATH    judge this binary, instead of building one";
 
 /// Every part, in order.
-const PARTS: [&str; 9] =
-    ["lint", "unit", "build", "python", "javascript", "java", "go", "rust", "durability"];
+const PARTS: [&str; 10] = [
+    "lint",
+    "unit",
+    "build",
+    "python",
+    "javascript",
+    "java",
+    "go",
+    "rust",
+    "durability",
+    "firehose",
+];
 
 /// The parts that judge a running server.
 const CLIENTS: [&str; 5] = ["python", "javascript", "java", "go", "rust"];
 
 /// The parts whose results docs/compatibility.md is made of.
-const JUDGES: [&str; 6] = ["python", "javascript", "java", "go", "rust", "durability"];
+const JUDGES: [&str; 7] = ["python", "javascript", "java", "go", "rust", "durability", "firehose"];
+
+/// The judges that start and kill their servers themselves.
+const ALONE: [&str; 2] = ["durability", "firehose"];
 
 /// What was asked for, and what it works with.
 pub(crate) struct Plan {
@@ -136,11 +150,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 fn wanted(plan: &Plan, part: &str) -> bool {
     let needs_binary = plan.endpoint.is_none()
         && std::env::var_os("CONFORMANCE_BINARY").is_none()
-        && (plan.has("durability") || CLIENTS.iter().any(|client| plan.has(client)));
+        && JUDGES.iter().any(|judge| plan.has(judge));
     let has_binary = plan.endpoint.is_some() || std::env::var_os("CONFORMANCE_BINARY").is_some();
     match part {
         "build" => needs_binary || (plan.has("build") && !has_binary),
-        "durability" => plan.has(part) && plan.endpoint.is_none(),
+        _ if ALONE.contains(&part) => plan.has(part) && plan.endpoint.is_none(),
         _ => plan.has(part),
     }
 }

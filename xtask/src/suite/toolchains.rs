@@ -44,6 +44,20 @@ const TOOLCHAINS: &[Toolchain] = &[
         install: "apt-get install python3 python3-venv",
     },
     Toolchain {
+        part: "firehose",
+        name: "Python with venv",
+        probe: &["python3", "-c", "import sys, venv, ensurepip; print(sys.version)"],
+        least: &[3, 10],
+        install: "apt-get install python3 python3-venv",
+    },
+    Toolchain {
+        part: "firehose",
+        name: "PostgreSQL's server",
+        probe: &["sh", "-c", "ls -d /usr/lib/postgresql/*/bin/postgres || command -v postgres"],
+        least: &[],
+        install: "apt-get install postgresql",
+    },
+    Toolchain {
         part: "javascript",
         name: "Node.js",
         probe: &["node", "--version"],
