@@ -1,12 +1,14 @@
 //! `doctor`: what keeps clients and servers from working, looked at one by one.
 
-use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use millstream_client::{CallError, Client, Endpoint, HttpVersion, Probe};
+use millstream_log::storage::{
+    AlignedBuffer, BLOCK_BYTES, DirectIo, DiskStorage, FileKind, Storage, StorageFile,
+};
 use tokio::time::Instant;
 
 use crate::bench::histogram::Histogram;
@@ -72,8 +74,7 @@ const SKEW_SECONDS_GOOD: u64 = 30;
 const FREE_BYTES_GOOD: u64 = 2_000_000_000;
 /// Rights of the group and of others.
 const OTHERS: u32 = 0o077;
-const SYNCS: u32 = 100;
-const BLOCK_BYTES: usize = 4_096;
+const SYNCS: u16 = 100;
 const SYNC_GOOD: Duration = Duration::from_millis(20);
 const FILES_GOOD: u64 = 4_096;
 const DATA_DIR_DEFAULT: &str = "./millstream-data";
@@ -266,27 +267,31 @@ fn data_dir_checks(data_dir: &Path, tell: &mut impl FnMut(Check)) {
     });
 }
 
-/// How long a small write takes to reach the disk, where the file need not grow for it: the log
-/// fills its write-ahead files with zeros before it uses them.
+/// How long a small write takes to reach the disk, by the way that the log takes: its own storage,
+/// past the page cache where the file system allows it, over blocks that were zeroed before.
 fn measure_syncs(data_dir: &Path) -> std::io::Result<Histogram> {
-    let path = data_dir.join(format!(".doctor-{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
-    let block = [0x5a; BLOCK_BYTES];
+    let storage = DiskStorage::open(data_dir, DirectIo::Try)?;
+    let name = format!(".doctor-{}", std::process::id());
+    let file = storage.create(&name, FileKind::Blocks)?;
+    let syncs = syncs_of(&*file);
+    storage.remove(&name)?;
+    syncs
+}
+
+fn syncs_of(file: &dyn StorageFile) -> std::io::Result<Histogram> {
+    let zeros = AlignedBuffer::zeroed(BLOCK_BYTES * usize::from(SYNCS));
+    file.write_at(0, zeros.as_slice())?;
+    file.sync()?;
+    let mut block = AlignedBuffer::with_capacity(BLOCK_BYTES);
+    block.extend(&[0x5a; BLOCK_BYTES]);
     let mut syncs = Histogram::default();
-    let mut outcome = (0..SYNCS)
-        .try_for_each(|_| file.write_all(&[0; BLOCK_BYTES]))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| file.seek(SeekFrom::Start(0)).map(drop));
-    for _ in 0..SYNCS {
-        if outcome.is_err() {
-            break;
-        }
+    for number in 0..u64::from(SYNCS) {
         let started = Instant::now();
-        outcome = file.write_all(&block).and_then(|()| file.sync_data());
+        file.write_at(number * BLOCK_BYTES as u64, block.as_slice())?;
+        file.sync()?;
         syncs.record(started.elapsed());
     }
-    std::fs::remove_file(&path)?;
-    outcome.map(|()| syncs)
+    Ok(syncs)
 }
 
 #[cfg(test)]
