@@ -82,9 +82,9 @@ def the_first_five_minutes():
         equal(stream.read("shardId-000000000000"), [b"one", b"two", b"three"], "records")
 
 
-@suite.case("ListShards", "SplitShard", "MergeShards", "DescribeStream")
+@suite.case("ListShards", "SplitShard", "MergeShards", "UpdateShardCount", "DescribeStream")
 def a_reshard():
-    """list-shards, split-shard, merge-shards, describe-stream"""
+    """list-shards, split-shard, merge-shards, update-shard-count, describe-stream"""
     with Stream(1) as stream:
         aws("split-shard", *stream.at, "--shard-to-split", "shardId-000000000000",
             "--new-starting-hash-key", str(RING // 2))

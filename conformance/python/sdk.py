@@ -257,6 +257,22 @@ def a_stream_changes_its_mode(client):
         equal(stream.summary()["OpenShardCount"], 4, "open shards")
 
 
+@suite.case("CreateStream", "PutRecords", "ListShards")
+def an_on_demand_stream_grows(client):
+    """an on-demand stream that is loaded beyond half of its shards gets more of them, and loses nothing"""
+    with Stream(client, shards=None, StreamModeDetails={"StreamMode": "ON_DEMAND"}) as stream:
+        equal(len(stream.open_shards()), 4, "open shards before")
+        # 48 MiB within ten seconds are 4.8 MiB a second, and a shard takes one.
+        batch = [{"PartitionKey": f"k{i}", "Data": b"x" * (512 * 1024)} for i in range(8)]
+        for _ in range(12):
+            equal(client.put_records(StreamName=stream.name, Records=batch)["FailedRecordCount"], 0, "failed")
+        eventually(lambda: stream.summary()["OpenShardCount"] > 4, "more shards", 40)
+        stream.active()
+        assert tiles(stream.open_shards()), ranges(stream.open_shards())
+        found = sum(len(stream.read(shard["ShardId"], calls=30)) for shard in stream.shards())
+        equal(found, 96, "records")
+
+
 # Records.
 
 

@@ -189,6 +189,7 @@ fn alone(plan: &Plan, folder: &Path, module: &str) -> Result<Tally, String> {
     Step::new(module, program)
         .in_folder(folder)
         .arguments(&["-m", module])
+        .environment("CONFORMANCE_RESULTS", plan.results())
         .environment("CONFORMANCE_BINARY", plan.binary())
         .environment("CONFORMANCE_RESULTS", plan.results())
         .environment("CONFORMANCE_WORKSHOP", plan.workshop().join(module))

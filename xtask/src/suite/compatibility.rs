@@ -267,6 +267,16 @@ fn missing(page: &mut String, operations: &[String], columns: &[&Column]) {
         _ => writeln!(page, "- No client proves {}.", unproved.join(", ")),
     };
     for (index, column) in columns.iter().enumerate() {
+        let unnamed: Vec<&str> = operations
+            .iter()
+            .filter(|operation| !column.cells.contains_key(*operation))
+            .map(String::as_str)
+            .collect();
+        // A suite of one subject leaves most of them out on purpose.
+        if !unnamed.is_empty() && unnamed.len() * 2 < all {
+            let unnamed = unnamed.join(", ");
+            let _ = writeln!(page, "- No case of {} names {unnamed}.", letter(index));
+        }
         for Line { case, outcome, detail, .. } in &column.shortfalls {
             let word = if *outcome == Outcome::Failed { "Fails" } else { "Not run" };
             let reason = detail.lines().next().unwrap_or_default();
@@ -295,6 +305,7 @@ mod tests {
 {\"client\":\"boto3\",\"encoding\":\"JSON\",\"operations\":[\"PutRecord\"],\"outcome\":\"passed\",\"case\":\"y\"}
 {\"client\":\"disk\",\"encoding\":\"JSON\",\"operations\":[],\"outcome\":\"passed\",\"case\":\"kill\"}
 {\"client\":\"Java\",\"encoding\":\"CBOR\",\"operations\":[\"PutRecord\",\"ListShards\"],\"outcome\":\"failed\",\"case\":\"z\",\"detail\":\"no\\nmore\"}
+{\"client\":\"Go\",\"encoding\":\"JSON\",\"operations\":[\"PutRecord\",\"GetRecords\"],\"outcome\":\"failed\",\"case\":\"v\"}
 {\"client\":\"Java\",\"encoding\":\"CBOR\",\"operations\":[\"GetRecords\"],\"outcome\":\"skipped\",\"case\":\"w\"}
 ";
 
@@ -307,10 +318,11 @@ mod tests {
         for line in [
             "| A | boto3 | JSON | 2 |",
             "|   | disk | JSON | 1 |",
-            "| PutRecord | 2 | **✗** |",
-            "| ListShards | – | **✗** |",
-            "| GetRecords | – | – |",
+            "| PutRecord | 2 | **✗** | **✗** |",
+            "| ListShards | – | **✗** | – |",
+            "| GetRecords | – | – | **✗** |",
             "- No client proves GetRecords, ListShards.",
+            "- No case of C names ListShards.",
             "- Fails with B: z (no)",
             "- Not run with B: w ()",
         ] {
