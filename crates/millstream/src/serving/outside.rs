@@ -58,7 +58,7 @@ impl Outside {
         #[allow(clippy::disallowed_methods)] // The binary reads its own settings.
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::usage(format!("cannot read the outside file {}: {error}", path.display()))
-                .advise("see `outside_file` in `millstream config explain`")
+                .advise("see `outside_file` in `millstream config show --explain`")
         })?;
         Self::parse(&text).map_err(|error| {
             Failure::usage(format!("{}: {error}", path.display())).advise(
@@ -70,7 +70,7 @@ impl Outside {
 
     fn parse(text: &str) -> Result<Self, String> {
         // The parser's own message shows the line, which may hold a secret.
-        let outside: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let outside: Self = toml::from_str(text).map_err(|error| without_value(error.message()))?;
         outside.function_settings()?;
         Ok(outside)
     }
@@ -105,6 +105,16 @@ impl Outside {
     }
 }
 
+/// Serde's message about a value of the wrong kind quotes the value, which may be a secret.
+fn without_value(message: &str) -> String {
+    match message.split_once(", expected") {
+        Some((wrong, wanted)) if wrong.starts_with("invalid ") => {
+            format!("a value is of the wrong kind, expected{wanted}")
+        }
+        _ => message.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +138,8 @@ mod tests {
     fn what_is_not_known_is_refused_and_no_secret_is_told() {
         let text = "[credentials]\naccess_key_id = \"a\"\nsecret_access_key = 7913\n";
         let error = Outside::parse(text).err().unwrap();
+        assert!(!error.contains("7913"), "{error}");
+        let error = Outside::parse("secrets = \"7913\"\n").err().unwrap();
         assert!(!error.contains("7913"), "{error}");
         let error = Outside::parse("[secretz]\na = \"7913\"\n").err().unwrap();
         assert!(error.contains("secretz") && !error.contains("7913"), "{error}");
