@@ -11,7 +11,7 @@
 //!   is a way to one. `refusal`: why not, in the service's own words.
 //! * `configuration`: the document that a destination is configured by, and its reading into a
 //!   `plan`, the contract with the delivery. `orders`: the plans in force, for the delivery.
-//! * `delivery`: the engine, which carries plans out.
+//! * `delivery`: the engine, which carries plans out. `kafka`: a reader of topics, for it.
 //! * `intake`: puts. `payload`: the bytes of a stored record. `encryption`: the keys they are
 //!   sealed under. `throttle`: quotas.
 //! * `transition`: carries CREATING, DELETING and encryption's states through. `housekeeping`:
@@ -32,6 +32,8 @@ mod encryption;
 mod firehose;
 mod housekeeping;
 mod intake;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod ops;
 mod orders;
 mod payload;

@@ -24,6 +24,8 @@ use millstream_destinations::{ConfigError, Destination, Failure};
 
 use super::naming::{self, Origin};
 use super::outlets::{ObjectSink, Outlets, Transformer, Warehouse};
+#[cfg(feature = "kafka")]
+use super::source::KafkaSource;
 use super::source::RecordSource;
 use crate::plan::{
     Function, HttpTarget, Objects, RedshiftTarget, Rotation, SchemaSource, SearchTarget, Secret,
@@ -278,13 +280,21 @@ impl Outlets for Connections {
     }
 
     fn source(&self, source: &Source) -> Result<Arc<dyn RecordSource>, ConfigError> {
-        Err(match source {
+        match source {
+            #[cfg(feature = "kafka")]
+            Source::Kafka { cluster, topic, from } => {
+                let brokers = crate::kafka::brokers(cluster);
+                let brokers = brokers.map_err(|reason| invalid("the cluster's brokers", reason))?;
+                let topic = crate::kafka::Topic::new(topic.clone(), brokers);
+                Ok(Arc::new(KafkaSource::new(topic, *from, Arc::clone(&self.clock))))
+            }
+            #[cfg(not(feature = "kafka"))]
             Source::Kafka { .. } => {
-                invalid("the source", "this server is built without Kafka sources")
+                Err(invalid("the source", "this server is built without Kafka sources"))
             }
             Source::DirectPut | Source::KinesisStream { .. } => {
-                invalid("the source", "the delivery stream has no log of its own")
+                Err(invalid("the source", "the delivery stream has no log of its own"))
             }
-        })
+        }
     }
 }

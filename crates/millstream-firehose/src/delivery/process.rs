@@ -29,6 +29,9 @@ use crate::plan::{Function, Plan, Source, Split, Target};
 /// What one record may unpack to: sixteen times the largest that can be put.
 const UNPACKED_BYTES_MAX: usize = 16 << 20;
 
+/// What a record from Kafka may have (documented: "Quota"). No other source has any so large.
+const RECORD_BYTES_MAX: usize = 10 << 20;
+
 /// A piece of a record on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
@@ -247,6 +250,10 @@ impl Processor {
             data: record.data.clone(),
             raw: None,
         };
+        if record.data.len() > RECORD_BYTES_MAX {
+            taken.pieces.push((whole, Some(too_large(record.data.len()))));
+            return taken;
+        }
         match self.aggregated(&record.data) {
             None => self.unpack(whole, &mut taken),
             Some(users) => {
@@ -380,6 +387,16 @@ impl Processor {
 const EXTRACTION_FAILED: &str = "DynamicPartitioning.MetadataExtractionFailed";
 /// Ours: the service's own code for keys that a function did not give is not known.
 const PARTITIONING_FAILED: &str = "DynamicPartitioning.PartitioningFailed";
+
+/// What is said of a record that is larger than any may be. The code is ours: the service's own is
+/// not known.
+fn too_large(bytes: usize) -> Refusal {
+    let failure = Failure::permanent(
+        "Record.SizeLimitExceeded",
+        format!("The record has {bytes} bytes, more than the limit of {RECORD_BYTES_MAX}."),
+    );
+    Refusal { output: ErrorOutput::Processing, failure, attempts: 1 }
+}
 
 /// What is said of a record that would open one partition too many (the code as observed).
 pub(super) fn overflow(partitions_max: usize) -> Refusal {

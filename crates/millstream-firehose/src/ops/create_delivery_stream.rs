@@ -67,7 +67,8 @@ fn source(input: &CreateDeliveryStreamInput, created: Timestamp) -> Result<NewSo
     let kind = match input.delivery_stream_type.unwrap_or(DeliveryStreamType::DirectPut) {
         DeliveryStreamType::DirectPut => SourceKind::DirectPut,
         DeliveryStreamType::KinesisStreamAsSource => SourceKind::Kinesis,
-        DeliveryStreamType::MskAsSource => SourceKind::Kafka,
+        DeliveryStreamType::MskAsSource if cfg!(feature = "kafka") => SourceKind::Kafka,
+        DeliveryStreamType::MskAsSource => return Err(Invalid::Unsupported("MSKAsSource")),
         DeliveryStreamType::DatabaseAsSource => {
             return Err(Invalid::Unsupported("DatabaseAsSource"));
         }

@@ -299,17 +299,20 @@ impl Courier {
         counters.read_records.add(page.records.len() as u64);
         counters.read_bytes.add(page.records.iter().map(|record| record.data.len() as u64).sum());
         let known = self.ledger.checkpoint_mut().progress.part_mut(part);
+        // What was never read, as far as positions tell.
+        let unread = known.next().max(from);
+        let mut expired = page.begins.map_or(0, |begins| begins.saturating_sub(unread));
         if from < known.next() {
             let present: Vec<u64> = page.records.iter().map(|record| record.position).collect();
-            let expired = known.expire(from, page.next, &present);
-            if expired > 0 {
-                counters.expired.add(expired);
-                tracing::error!(
-                    stream = self.station.origin.name,
-                    expired,
-                    "the source gave records up before they were delivered"
-                );
-            }
+            expired += known.expire(from, page.next, &present);
+        }
+        if expired > 0 {
+            counters.expired.add(expired);
+            tracing::error!(
+                stream = self.station.origin.name,
+                expired,
+                "the source gave records up before they were delivered"
+            );
         }
         let (next, has_ended) = (page.next, page.has_ended);
         self.inbox.page = Some(OpenPage { part, records: page.records.into(), next, has_ended });

@@ -41,6 +41,7 @@ impl DirectSource {
         };
         Ok(Page {
             records: read.records.into_iter().map(record).collect::<Result<_, _>>()?,
+            begins: None,
             next: read.next.0,
             next_arrived: read.next_arrived,
             has_ended: read.at_sealed_end,

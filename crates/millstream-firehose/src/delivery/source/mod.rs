@@ -1,10 +1,12 @@
 //! Where records come from, as the courier sees it.
 //!
 //! Owns the one shape of every source: parts (a shard, a Kafka partition, the one log of direct
-//! puts), each an ordered run of records with positions. `direct` and `stream` have that shape;
-//! `reading` decides which part is read next. A Kafka source is another [`RecordSource`].
+//! puts), each an ordered run of records with positions. `direct`, `stream` and `kafka` have that
+//! shape; `reading` decides which part is read next.
 
 mod direct;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod reading;
 mod stream;
 
@@ -18,6 +20,8 @@ use millstream_core::source::SourceLimit;
 
 pub(super) use direct::DirectSource;
 pub(crate) use direct::Opener;
+#[cfg(feature = "kafka")]
+pub(super) use kafka::KafkaSource;
 pub(super) use reading::{Arrival, Reading};
 pub(super) use stream::DataStreamSource;
 
@@ -59,6 +63,8 @@ pub(crate) struct Origin {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) records: Vec<Record>,
+    /// Where reading had to begin instead, because the source kept nothing below.
+    pub(crate) begins: Option<u64>,
     /// Where to read on.
     pub(crate) next: u64,
     /// When the record at or after `next` arrived; `None` where none is there yet.

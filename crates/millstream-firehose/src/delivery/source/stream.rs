@@ -67,6 +67,7 @@ impl RecordSource for DataStreamSource {
             let page = self.streams.read(&self.arn, place(life, part)?, from, limit).await?;
             Ok(Page {
                 records: page.records.into_iter().map(record).collect(),
+                begins: None,
                 next: page.next,
                 next_arrived: page.next_arrived,
                 has_ended: page.has_ended,
