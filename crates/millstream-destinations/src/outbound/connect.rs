@@ -105,7 +105,7 @@ impl Connector {
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let is_tls = uri.scheme_str() == Some("https");
-        // Again here, where no caller can forget it.
+        // Here, where no caller can forget it.
         self.0.allow.check_scheme(is_tls)?;
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let attempt = async {

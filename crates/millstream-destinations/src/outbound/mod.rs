@@ -158,8 +158,6 @@ impl Outbound {
         request: Request<Bytes>,
         bounds: Bounds,
     ) -> Result<Answer, OutboundError> {
-        let is_tls = request.uri().scheme_str() == Some("https");
-        self.allow().check_scheme(is_tls)?;
         match tokio::time::timeout(bounds.timeout, self.exchange(request, bounds)).await {
             Ok(answer) => answer,
             Err(_) => Err(OutboundError::TimedOut { timeout: bounds.timeout }),
