@@ -22,6 +22,11 @@ use zip::ZipEncoder;
 /// The level of GZIP and ZIP: gzip's own default, so that sizes are what `gzip` would give.
 const DEFLATE_LEVEL: u32 = 6;
 
+/// What an encoder is given at once, a block of Snappy's framing. Records are small, and each call
+/// costs deflate; and as pieces are always cut here, the output does not depend on how the input
+/// was.
+const STAGE_BYTES: usize = 64 * 1024;
+
 /// Why an encoder's writes cannot fail.
 const INFALLIBLE: &str = "writing to memory does not fail";
 
@@ -70,6 +75,8 @@ impl Compression {
 /// ```
 pub struct Compressor {
     encoder: Encoder,
+    /// Input for the encoder, shorter than [`STAGE_BYTES`].
+    stage: Vec<u8>,
 }
 
 enum Encoder {
@@ -96,18 +103,34 @@ impl Compressor {
                 Encoder::HadoopSnappy(Box::new(HadoopSnappyEncoder::new()))
             }
         };
-        Self { encoder }
+        Self { encoder, stage: Vec::new() }
     }
 
     /// Adds `data` to the object.
-    pub fn write(&mut self, data: &[u8]) {
+    pub fn write(&mut self, mut data: &[u8]) {
         match &mut self.encoder {
             Encoder::None(output) => output.extend_from_slice(data),
-            Encoder::Gzip(encoder) => encoder.write_all(data).expect(INFALLIBLE),
-            Encoder::Zip(encoder) => encoder.write(data),
-            Encoder::Snappy(encoder) => encoder.write_all(data).expect(INFALLIBLE),
             Encoder::HadoopSnappy(encoder) => encoder.write(data),
+            Encoder::Gzip(_) | Encoder::Zip(_) | Encoder::Snappy(_) => {
+                while self.stage.len() + data.len() >= STAGE_BYTES {
+                    let (head, rest) = data.split_at(STAGE_BYTES - self.stage.len());
+                    self.stage.extend_from_slice(head);
+                    self.encode_stage();
+                    data = rest;
+                }
+                self.stage.extend_from_slice(data);
+            }
         }
+    }
+
+    fn encode_stage(&mut self) {
+        match &mut self.encoder {
+            Encoder::Gzip(encoder) => encoder.write_all(&self.stage).expect(INFALLIBLE),
+            Encoder::Zip(encoder) => encoder.write(&self.stage),
+            Encoder::Snappy(encoder) => encoder.write_all(&self.stage).expect(INFALLIBLE),
+            Encoder::None(_) | Encoder::HadoopSnappy(_) => {}
+        }
+        self.stage.clear();
     }
 
     /// The compressed bytes that are ready and were not taken yet; none where a block is open.
@@ -134,7 +157,8 @@ impl Compressor {
     }
 
     /// The rest of the object: with what was taken before, it is whole.
-    pub fn finish(self) -> Bytes {
+    pub fn finish(mut self) -> Bytes {
+        self.encode_stage();
         let output = match self.encoder {
             Encoder::None(output) => output,
             Encoder::Gzip(encoder) => encoder.finish().expect(INFALLIBLE),

@@ -1,3 +1,5 @@
+//! Compression, read back by decoders that are not ours.
+
 use std::io::Read;
 
 use proptest::prelude::*;
@@ -105,6 +107,32 @@ fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|_| next()).collect()
 }
 
+/// Objects of one byte, `x`. Such objects, and ones of many blocks, were read back once by
+/// `gzip -dc`, by `unzip` and Python's `zipfile`, by python-snappy's framing reader and by the
+/// `SnappyCodec` of Hadoop 3.5, byte for byte.
+#[test]
+fn objects_are_the_bytes_that_other_readers_were_seen_to_read() {
+    let gzip = "1f8b08000000000000ffab00008316dc8c01000000";
+    let snappy = "ff060000734e6150705901050000503daa6178";
+    let hadoop_snappy = "0000000100000003010078";
+    let zip = "504b0304140008080800000021000000000000000000000000000a000000656e7472792e6a736f6e\
+        ab0000504b07088316dc8c0300000001000000504b01021403140008080800000021008316dc8c03\
+        000000010000000a0000000000000000000000a48100000000656e7472792e6a736f6e504b050600\
+        00000001000100380000003b0000000000";
+    for (compression, expected) in [
+        (Compression::Gzip, gzip),
+        (Compression::Snappy, snappy),
+        (Compression::HadoopSnappy, hadoop_snappy),
+        (Compression::Zip, zip),
+    ] {
+        let object = compress(compression, &[b"x"]);
+        let bytes =
+            expected.as_bytes().chunks(2).map(|digits| std::str::from_utf8(digits).unwrap());
+        let bytes: Vec<u8> = bytes.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
+        assert_eq!(object, bytes, "{compression:?}");
+    }
+}
+
 #[test]
 fn an_archive_names_its_entry() {
     assert_eq!(
@@ -144,6 +172,7 @@ proptest! {
         for compression in ALL {
             let object = compress(compression, &pieces);
             prop_assert!(decompress(compression, &object) == data, "{:?}", compression);
+            prop_assert!(compress(compression, &[&data]) == object, "{:?}", compression);
         }
     }
 }

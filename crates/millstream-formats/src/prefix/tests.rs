@@ -1,3 +1,5 @@
+//! Prefixes, by the guide's rows and the service's sentences.
+
 use proptest::prelude::*;
 
 use super::*;

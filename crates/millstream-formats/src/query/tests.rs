@@ -1,3 +1,5 @@
+//! Queries, by what jq 1.6 gives (`jq_1_6.tsv`: program, outputs, an error last), and attacks on them.
+
 use super::*;
 
 /// The record of the guide's "Understand partitioning keys", and more of every kind.
