@@ -46,8 +46,8 @@ use program::Program;
 use text::Text;
 use value::Val;
 
-/// Steps of any run, and more per byte of its record: a quarter of a second at the very worst for
-/// a record of a megabyte, a few milliseconds for a small one (measured).
+/// Steps of any run, and more per byte of its record. The worst attacks that the tests know take a
+/// second on a small record, unoptimized.
 const STEPS_BASE: u64 = 250_000;
 const STEPS_PER_BYTE: u64 = 4;
 /// Memory of any run, and more per byte of its record, which alone takes up to 24.
@@ -118,7 +118,7 @@ pub enum QueryError {
 
 /// A query, compiled once and run many times; cloning shares it.
 ///
-/// Running needs 1 MiB of stack, in the worst case.
+/// Run it on a thread with 2 MiB of stack, as Rust's and tokio's have.
 #[derive(Clone)]
 pub struct Query {
     inner: Arc<Compiled>,
