@@ -40,9 +40,11 @@ pub(super) struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// At least `bytes`, better `wished`; `None` where there is not so much.
+    /// At least `bytes`, better `wished`; `None` where there is not so much. What needs more than
+    /// there is in all makes do with all.
     pub(super) fn take(&mut self, bytes: usize, wished: usize) -> Option<Lease> {
-        let kept = self.reserve.take_if(|lease| lease.bytes() >= bytes);
+        let enough = bytes.min(self.budget.buffers.bytes);
+        let kept = self.reserve.take_if(|lease| lease.bytes() >= enough);
         kept.or_else(|| self.budget.try_buffer(wished))
     }
 }

@@ -1,5 +1,6 @@
 //! Scenarios in the wire's own JSON: each rule of the service, as a caller meets it.
 
+mod deliveries;
 mod describe;
 mod encryption;
 mod life;

@@ -73,6 +73,27 @@ async fn with_the_bucket_down_memory_stays_within_its_bounds() {
     world.tally().exactly_once(&world.accepted);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_record_larger_than_all_memory_is_delivered_alone() {
+    // Buffers have 4 MiB; two records of 6 MiB, as a function may make them.
+    let mut plan = large_objects(1 << 20);
+    let function =
+        crate::plan::Function::Jq { arn: String::new(), filter: ".fill * 3000".to_owned() };
+    plan.processing.transform = Some(crate::plan::Transform {
+        function,
+        retries: 0,
+        buffering: Buffering { bytes: 1 << 20, interval: Duration::from_secs(1) },
+    });
+    let size = Size { memory_bytes: 1, ..Size::default() };
+    let mut world = World::sized(plan, Outside::new(), size).await;
+    let fill = "x".repeat(1_700);
+    let records = (0..4).map(|id| format!("{{\"id\":{id},\"fill\":\"{fill}\"}}").into());
+    world.put(records).await;
+    world.until_delivered(300).await;
+    let sizes: Vec<usize> = world.outside.bucket_objects(MAIN).values().map(Vec::len).collect();
+    assert_eq!(sizes, [1_700 * 3_000; 4]);
+}
+
 fn partitioned(bytes: u64) -> Plan {
     let mut plan = large_objects(bytes);
     plan.processing.partition_query = Some("{group: (.id % 500)}".to_owned());
