@@ -8,7 +8,7 @@
 //! access_key_id = "..."
 //! secret_access_key = "..."
 //!
-//! [functions]                        # a URL, `jq:FILTER` or `wasm:FILE`
+//! [functions]                        # a URL, or `jq:FILTER`
 //! "arn:aws:lambda:us-east-1:000000000000:function:clean" = "http://127.0.0.1:9000/clean"
 //! "arn:aws:lambda:us-east-1:000000000000:function:slim" = "jq:{id, at}"
 //!
@@ -90,8 +90,10 @@ impl Outside {
             let setting = match text.split_once(':') {
                 Some(("http" | "https", _)) => FunctionSetting::Url(text.clone()),
                 Some(("jq", filter)) => FunctionSetting::Jq(filter.to_owned()),
-                Some(("wasm", file)) => FunctionSetting::Wasm(file.to_owned()),
-                _ => return Err(format!("{arn}: a function is a URL, jq:FILTER or wasm:FILE")),
+                Some(("wasm", _)) => {
+                    return Err(format!("{arn}: this server is built without WebAssembly"));
+                }
+                _ => return Err(format!("{arn}: a function is a URL, or jq:FILTER")),
             };
             Ok((arn.clone(), setting))
         };
@@ -120,18 +122,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_are_urls_filters_and_modules() {
-        let text = "[functions]\na = \"https://x/f\"\nb = \"jq:{id: .id}\"\nc = \"wasm:/m.wasm\"\n";
+    fn functions_are_urls_and_filters() {
+        let text = "[functions]\na = \"https://x/f\"\nb = \"jq:{id: .id}\"\n";
         let functions = Outside::parse(text).unwrap().function_settings().unwrap();
         let found: Vec<_> = functions.into_values().collect();
-        let wanted = [
-            FunctionSetting::Url("https://x/f".into()),
-            FunctionSetting::Jq("{id: .id}".into()),
-            FunctionSetting::Wasm("/m.wasm".into()),
-        ];
+        let wanted =
+            [FunctionSetting::Url("https://x/f".into()), FunctionSetting::Jq("{id: .id}".into())];
         assert_eq!(found, wanted);
         let wrong = Outside::parse("[functions]\na = \"lambda\"\n").err().unwrap();
-        assert_eq!(wrong, "a: a function is a URL, jq:FILTER or wasm:FILE");
+        assert_eq!(wrong, "a: a function is a URL, or jq:FILTER");
+        let wrong = Outside::parse("[functions]\na = \"wasm:/m.wasm\"\n").err().unwrap();
+        assert_eq!(wrong, "a: this server is built without WebAssembly");
     }
 
     #[test]
