@@ -226,6 +226,7 @@ async fn a_vpc_is_described_with_an_id() {
     assert_eq!(shown["VpcConfigurationDescription"], with(vpc, id));
 }
 
+#[cfg(feature = "kafka")]
 #[tokio::test(start_paused = true)]
 async fn sources_are_described_as_they_were_given() {
     let behind = crate::World {
