@@ -26,6 +26,11 @@ pub(crate) fn run(plan: &Plan, part: &str) -> Result<Tally, String> {
         "java" => java(plan, &folder)?,
         "go" => go(plan, &folder)?,
         "rust" => rust(plan, &folder)?,
+        "firehose" => {
+            let mut tally = alone(plan, &folder, part)?;
+            tally += columnar(plan, &folder)?;
+            return Ok(tally);
+        }
         _ if is_alone => return alone(plan, &folder, part),
         _ => return Err("no such part".to_owned()),
     };
@@ -196,5 +201,24 @@ fn alone(plan: &Plan, folder: &Path, module: &str) -> Result<Tally, String> {
         .environment("PYTHONDONTWRITEBYTECODE", "1")
         .environment("AWS_EC2_METADATA_DISABLED", "true")
         .minutes(20)
+        .count()
+}
+
+/// Files of the columnar writers, read back value by value by others' readers.
+fn columnar(plan: &Plan, folder: &Path) -> Result<Tally, String> {
+    let build = ["build", "--release", "--quiet", "--package", "millstream-columnar"];
+    Step::new("cargo build", "cargo")
+        .in_folder(&plan.root)
+        .arguments(&build)
+        .arguments(&["--example", "convert"])
+        .minutes(15)
+        .must()?;
+    Step::new("columnar", environment(plan, folder)?)
+        .in_folder(folder)
+        .arguments(&["columnar.py"])
+        .environment("CONFORMANCE_CONVERT", plan.target.join("release/examples/convert"))
+        .environment("CONFORMANCE_ROWS", "2000")
+        .environment("PYTHONDONTWRITEBYTECODE", "1")
+        .minutes(15)
         .count()
 }
