@@ -1,9 +1,10 @@
 //! Receives bodies and holds answers, within bounds.
 //!
-//! Owns the budget of bytes under way, in and out, and the deadlines of a body. A body that comes in one
-//! piece, as small ones do, is taken as it is; others are put together once.
+//! Owns the budget of bytes under way, in and out, and the deadlines of a body. A body that comes in
+//! one piece, as small ones do, is taken as it is; others are put together once.
 //!
-//! Invariant: no byte of a body is held that the budget has not granted.
+//! Invariant: no byte of a body is held that the budget has not granted, and no answer, however
+//! small, is held for a client that does not take it without being counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,38 +14,46 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::limits::{ANSWER_BYTES_COUNTED_MIN, DISCARDED_BYTES_MAX, REQUEST_BYTES, ServerLimits};
+use crate::limits::{
+    ANSWER_BYTES_COUNTED_MIN, DISCARDED_BYTES_MAX, REFUSALS_PART, REQUEST_BYTES, ServerLimits,
+};
+use crate::untaken::Wait;
 
 /// How many bytes of requests are under way, and may be.
 #[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicUsize,
     max: usize,
+    /// What may be used where the rest is used for refusals.
+    max_with_refusals: usize,
 }
 
 impl Budget {
     pub(crate) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), max })
+        let max_with_refusals = max.saturating_add((max / REFUSALS_PART).max(REQUEST_BYTES));
+        Arc::new(Self { used: AtomicUsize::new(0), max, max_with_refusals })
     }
 
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// `answer`, counted until its last byte has left; `None` if there is no room. HTTP/2 keeps
-    /// a whole answer for a client that takes none of it, so answers must be counted too.
-    pub(crate) fn hold(self: &Arc<Self>, answer: Bytes) -> Option<Bytes> {
-        if answer.len() < ANSWER_BYTES_COUNTED_MIN {
-            return Some(answer);
+    /// A request's share, its head first. Without room for it the share is for a refusal only;
+    /// `None` where refusals have no room either.
+    pub(crate) fn share(self: &Arc<Self>) -> Option<Share> {
+        let mut share = Share { budget: self.clone(), bytes: 0, is_for_refusal: false };
+        if !share.grow(REQUEST_BYTES) {
+            share.is_for_refusal = true;
+            let max = self.max_with_refusals;
+            return share.grow_to(REQUEST_BYTES, max).then_some(share);
         }
-        let mut share = Share { budget: self.clone(), bytes: 0 };
-        share.grow(answer.len()).then(|| Bytes::from_owner(Held { answer, _share: share }))
+        Some(share)
     }
 
-    /// A request's share, its head first; `None` if there is no room.
-    pub(crate) fn share(self: &Arc<Self>) -> Option<Share> {
-        let mut share = Share { budget: self.clone(), bytes: 0 };
-        share.grow(REQUEST_BYTES).then_some(share)
+    /// A share for one piece of a stream; `None` where there is no room.
+    pub(crate) fn share_of(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+        let mut share = Share { budget: self.clone(), bytes: 0, is_for_refusal: false };
+        share.grow(bytes).then_some(share)
     }
 }
 
@@ -52,6 +61,13 @@ impl Budget {
 struct Held {
     answer: Bytes,
     _share: Share,
+    _wait: Wait,
+}
+
+/// `answer`, counted and waited for until its last byte has left. HTTP/2 keeps a whole answer for
+/// a client that takes none of it, so answers must be counted too.
+pub(crate) fn hold(answer: Bytes, share: Share, wait: Wait) -> Bytes {
+    Bytes::from_owner(Held { answer, _share: share, _wait: wait })
 }
 
 impl AsRef<[u8]> for Held {
@@ -65,11 +81,23 @@ impl AsRef<[u8]> for Held {
 pub(crate) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
+    is_for_refusal: bool,
 }
 
 impl Share {
+    /// Gives the body's bytes back, and takes those of the answer; false if there is no room.
+    pub(crate) fn turn_to_answer(&mut self, bytes: usize) -> bool {
+        let body_bytes = self.bytes.saturating_sub(REQUEST_BYTES);
+        self.budget.used.fetch_sub(body_bytes, Ordering::Relaxed);
+        self.bytes -= body_bytes;
+        bytes < ANSWER_BYTES_COUNTED_MIN || self.grow(bytes)
+    }
+
     fn grow(&mut self, more: usize) -> bool {
-        let max = self.budget.max;
+        !self.is_for_refusal && self.grow_to(more, self.budget.max)
+    }
+
+    fn grow_to(&mut self, more: usize, max: usize) -> bool {
         let grown = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(more).filter(|sum| *sum <= max)
         });
@@ -116,7 +144,7 @@ where
     }
     // What is announced is granted at once, so that half a body is never waited for in vain.
     let mut granted = announced.unwrap_or(0);
-    if !share.grow(granted) {
+    if share.is_for_refusal || !share.grow(granted) {
         return Err(BodyError::NoRoom);
     }
     let deadline = deadline(announced.unwrap_or(bytes_max), limits);
@@ -187,6 +215,7 @@ mod tests {
     use http_body_util::{Full, StreamBody};
 
     use super::*;
+    use crate::untaken::Untaken;
 
     fn pieces(pieces: Vec<&'static [u8]>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let frames = stream::iter(pieces).map(|piece| Ok(Frame::data(Bytes::from_static(piece))));
@@ -206,17 +235,45 @@ mod tests {
         assert_eq!(budget.used(), 0);
     }
 
-    #[test]
-    fn an_answer_is_counted_until_its_last_byte_is_dropped() {
-        let budget = Budget::new(20_000);
-        let answer = budget.hold(Bytes::from(vec![1; 15_000])).unwrap();
-        assert_eq!(budget.used(), 15_000);
-        assert!(budget.hold(Bytes::from(vec![1; 6_000])).is_none());
-        assert_eq!(budget.hold(Bytes::from_static(b"small")).unwrap(), "small");
+    #[tokio::test]
+    async fn an_answer_is_counted_until_its_last_byte_is_dropped() {
+        let budget = Budget::new(30_000);
+        let untaken = Untaken::new(&ServerLimits::default());
+        let held = |share: Share, length: usize| {
+            let wait = untaken.wait(std::time::Duration::from_secs(1), length);
+            hold(Bytes::from(vec![1; length]), share, wait)
+        };
+        let mut share = budget.share().unwrap();
+        assert!(share.turn_to_answer(15_000));
+        let answer = held(share, 15_000);
+        assert_eq!(budget.used(), REQUEST_BYTES + 15_000);
+        assert!(budget.share_of(8_000).is_none());
         let last = answer.slice(14_999..);
         drop(answer);
-        assert_eq!(budget.used(), 15_000);
+        assert_eq!(budget.used(), REQUEST_BYTES + 15_000);
         drop(last);
+        assert_eq!(budget.used(), 0);
+        // A small one counts for what its request counted for.
+        let mut share = budget.share().unwrap();
+        assert!(share.turn_to_answer(100));
+        let small = held(share, 100);
+        assert_eq!(budget.used(), REQUEST_BYTES);
+        drop(small);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn where_requests_have_no_room_refusals_have_a_little() {
+        let budget = Budget::new(REQUEST_BYTES * 64);
+        let requests: Vec<Share> = (0..64).map(|_| budget.share().unwrap()).collect();
+        assert!(requests.iter().all(|share| !share.is_for_refusal));
+        let mut refusals: Vec<Share> = std::iter::from_fn(|| budget.share()).collect();
+        assert_eq!(refusals.len(), 64 / REFUSALS_PART);
+        let refusal = &mut refusals[0];
+        assert!(refusal.is_for_refusal && !refusal.grow(1));
+        assert!(refusal.turn_to_answer(100) && !refusal.turn_to_answer(1_000_000));
+        drop(refusals);
+        drop(requests);
         assert_eq!(budget.used(), 0);
     }
 
@@ -228,14 +285,14 @@ mod tests {
         let body = pieces(vec![b"", b"ab", b"", b"cd", b"e"]);
         assert_eq!(receive(body, 10, &limits, &mut share).await.unwrap(), "abcde");
         let body = pieces(vec![b"abc", b"def"]);
-        let mut next = Share { budget: budget.clone(), bytes: 0 };
+        let mut next = Share { budget: budget.clone(), bytes: 0, is_for_refusal: false };
         assert_eq!(receive(body, 10, &limits, &mut next).await, Err(BodyError::NoRoom));
         drop((share, next));
         assert_eq!(budget.used(), 0);
         let mut share = budget.share().unwrap();
         let long = pieces(vec![b"abcdef", b"ghijkl"]);
         assert_eq!(receive(long, 10, &limits, &mut share).await, Err(BodyError::TooLarge));
-        assert!(budget.share().is_none(), "what is granted is granted once");
+        assert!(budget.share().unwrap().is_for_refusal, "what is granted is granted once");
     }
 
     #[tokio::test(start_paused = true)]

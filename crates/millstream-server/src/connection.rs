@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::gate::{Gate, Peer};
 use crate::limits::ServerLimits;
 use crate::transport::{Rewound, Unstalled, sniff};
+use crate::untaken::Untaken;
 
 /// Both ways of speaking HTTP, set up once.
 #[derive(Clone, Debug)]
@@ -31,7 +32,10 @@ const LOCAL_RESETS_MAX: usize = 1_024;
 /// How much may come on a connection before we take it off, in bytes: one large PutRecords keeps
 /// flowing, many connections do not add up.
 const WINDOW_BYTES: u32 = 1024 * 1024;
-const FRAME_BYTES: u32 = 64 * 1024;
+const FRAME_BYTES: u32 = 32 * 1024;
+/// How much of HTTP/1 is read at once, in bytes: a connection keeps as much for as long as it
+/// lives, so it is no more than a head may have.
+const BUFFER_BYTES: usize = 32 * 1024;
 
 impl Protocols {
     pub(crate) fn new(limits: &ServerLimits) -> Self {
@@ -40,6 +44,7 @@ impl Protocols {
             // Without a timer the deadline would silently not hold.
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_deadline)
+            .max_buf_size(BUFFER_BYTES)
             .max_header_size(usize::try_from(limits.header_bytes_max).unwrap_or(usize::MAX));
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
@@ -112,14 +117,25 @@ async fn speak<S>(
             Ok(Ok(None) | Err(_)) | Err(_) => return,
         }
     };
+    let untaken = Untaken::new(&gate.limits);
+    let answers = untaken.clone();
     let service = service_fn(move |request| {
-        let gate = gate.clone();
-        async move { Ok::<_, std::convert::Infallible>(gate.handle(request, peer).await) }
+        let (gate, answers) = (gate.clone(), answers.clone());
+        async move { gate.handle(request, peer, &answers).await }
     });
     let io = TokioIo::new(stream);
     let ended = if is_http2 {
-        Box::pin(watcher.watch(protocols.http2.serve_connection(io, service))).await
+        let served = watcher.watch(protocols.http2.serve_connection(io, service));
+        tokio::select! {
+            biased;
+            ended = Box::pin(served) => ended,
+            () = untaken.is_stalled() => {
+                tracing::debug!(source_ip = %peer.ip, "closed: an answer was not taken in time");
+                return;
+            }
+        }
     } else {
+        // What HTTP/1 does not take stalls its socket, which is watched for itself.
         Box::pin(watcher.watch(protocols.http1.serve_connection(io, service))).await
     };
     if let Err(error) = ended {

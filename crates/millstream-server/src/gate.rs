@@ -32,6 +32,7 @@ use crate::refusal::{Form, Refusal};
 use crate::reply::ReplyBody;
 use crate::request_id::RequestId;
 use crate::route::{Route, form_route, likely_form, route};
+use crate::untaken::Untaken;
 
 /// Whom the server lets in.
 pub(crate) enum Admission {
@@ -64,13 +65,18 @@ pub(crate) struct Gate {
     pub(crate) connections_open: Box<dyn Fn() -> usize + Send + Sync>,
 }
 
+/// No room for anything but an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server has more under way than it can even refuse")]
+pub(crate) struct Overloaded;
+
 /// An operation, and the place of its service in [`SERVICES`].
 type Place = (usize, &'static Operation);
 
 /// A body on its way in, and the share of the budget that holds it.
 struct Incoming<'b, B> {
     body: &'b mut B,
-    share: Option<Share>,
+    share: &'b mut Share,
     received: Option<Bytes>,
 }
 
@@ -103,15 +109,25 @@ struct Arrival<'a> {
 }
 
 impl Gate {
-    /// Answers one request.
-    pub(crate) async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response<ReplyBody>
+    /// Answers one request; the error says that not even a refusal has room, and that the
+    /// request is to be reset.
+    pub(crate) async fn handle<B>(
+        &self,
+        request: Request<B>,
+        peer: Peer,
+        untaken: &Arc<Untaken>,
+    ) -> Result<Response<ReplyBody>, Overloaded>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
-        if let Some(response) = self.probe(&parts, peer) {
-            return response;
+        let probed = self.probe(&parts, peer);
+        let Some(mut share) = self.budget.share() else {
+            return self.without_room(probed, peer);
+        };
+        if let Some(response) = probed {
+            return Ok(response.map(|body| body.held(share, untaken)));
         }
         let id = RequestId::new(self.rand.as_ref());
         let arrival = Arrival { parts: &parts, peer, id: &id, received: self.clock.now() };
@@ -119,13 +135,30 @@ impl Gate {
             Some(response) if self.check_head(&parts).is_ok() => {
                 Outcome { response, operation: None, code: None, caller: None }
             }
-            _ => self.answer(arrival, body).await,
+            _ => self.answer(arrival, body, &mut share).await,
         };
         self.finish(&mut outcome, arrival);
         let took = started.elapsed();
         self.metrics.observe(outcome.operation, outcome.code.as_ref(), took);
         log(&outcome, arrival, took);
-        outcome.response
+        Ok(outcome.response.map(|body| body.held(share, untaken)))
+    }
+
+    /// What can be said where nothing more may be held: whoever looks after the server learns how
+    /// it is all the same, others without a body that would have to wait for them.
+    fn without_room(
+        &self,
+        probed: Option<Response<ReplyBody>>,
+        peer: Peer,
+    ) -> Result<Response<ReplyBody>, Overloaded> {
+        match probed {
+            Some(response) if peer.ip.is_loopback() => Ok(response),
+            Some(response) => Ok(response.map(|_| ReplyBody::Bytes(Bytes::new()))),
+            None => {
+                self.metrics.requests_reset.fetch_add(1, Ordering::Relaxed);
+                Err(Overloaded)
+            }
+        }
     }
 
     /// The checks before any route.
@@ -137,7 +170,7 @@ impl Gate {
         }
     }
 
-    async fn answer<B>(&self, arrival: Arrival<'_>, mut body: B) -> Outcome
+    async fn answer<B>(&self, arrival: Arrival<'_>, mut body: B, share: &mut Share) -> Outcome
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -149,9 +182,10 @@ impl Gate {
         let routed = checked.and_then(|()| route(arrival.parts, is_empty));
         let refusal = match routed {
             Err(refusal) => refusal,
-            Ok(route) => match self.call(arrival, route, &mut body).await {
+            Ok(route) => match self.call(arrival, route, &mut body, share).await {
                 Ok(outcome) => return outcome,
                 Err((operation, refusal)) => {
+                    share.turn_to_answer(0);
                     let mut outcome = Outcome::refused(&refusal, arrival.id);
                     outcome.operation = operation;
                     self.discard(arrival.parts, body).await;
@@ -176,11 +210,12 @@ impl Gate {
         arrival: Arrival<'_>,
         route: Route,
         body: &mut B,
+        share: &mut Share,
     ) -> Result<Outcome, (Option<Place>, Refusal)>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let mut incoming = Incoming { body, share: None, received: None };
+        let mut incoming = Incoming { body, share, received: None };
         let (operation, form) = match route {
             Route::Operation { operation, form } => (operation, form),
             Route::FormBody => {
@@ -211,9 +246,7 @@ impl Gate {
             codec,
         };
         let reply = self.call_service(service.as_ref(), call, body).await;
-        // The request's bytes are done with; the answer's have a share of their own.
-        drop(incoming.share.take());
-        let (response, code) = self.reply(reply, codec).map_err(refuse)?;
+        let (response, code) = self.reply(reply, codec, incoming.share).map_err(refuse)?;
         Ok(Outcome { response, operation: Some(place), code, caller: Some(caller) })
     }
 
@@ -275,9 +308,8 @@ impl Gate {
         if incoming.received.is_some() {
             return Ok(());
         }
-        let share = self.budget.share().ok_or_else(|| Refusal::throttled(form))?;
-        let share = incoming.share.insert(share);
-        let received = receive(&mut *incoming.body, bytes_max, &self.limits, share).await;
+        let Incoming { body, share, .. } = incoming;
+        let received = receive(&mut **body, bytes_max, &self.limits, share).await;
         let body = received.map_err(|error| match error {
             BodyError::TooLarge => Refusal::body_too_large(form, bytes_max),
             BodyError::TooSlow => Refusal::body_too_slow(form),
@@ -308,17 +340,21 @@ impl Gate {
         &self,
         reply: Reply,
         codec: Codec,
+        share: &mut Share,
     ) -> Result<(Response<ReplyBody>, Option<Cow<'static, str>>), Refusal> {
         let content_type = HeaderValue::from_static(codec.content_type());
         match reply {
             Reply::Body(body) => {
-                let body = self.budget.hold(body);
-                let body = body.ok_or_else(|| Refusal::throttled(Form::Codec(codec)))?;
+                // The request's bytes are done with.
+                if !share.turn_to_answer(body.len()) {
+                    return Err(Refusal::throttled(Form::Codec(codec)));
+                }
                 let mut response = Response::new(ReplyBody::Bytes(body));
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
                 Ok((response, None))
             }
             Reply::Error(error) => {
+                share.turn_to_answer(0);
                 let mut response = Response::new(ReplyBody::Bytes(error.encode(codec)));
                 *response.status_mut() =
                     StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -326,13 +362,15 @@ impl Gate {
                 Ok((response, Some(error.code)))
             }
             Reply::Events(frames) => {
+                share.turn_to_answer(0);
                 let mut draining = self.draining.clone();
                 // At a drain streams end where a frame ends, and clients subscribe again.
                 let drained = async move {
                     let _ = draining.wait_for(|draining| *draining).await;
                 };
                 let frames = frames.take_until(Box::pin(drained)).boxed();
-                let mut response = Response::new(ReplyBody::Frames(frames));
+                let body = ReplyBody::frames(frames, self.budget.clone());
+                let mut response = Response::new(body);
                 let content_type = millstream_wire::event_stream::CONTENT_TYPE;
                 let headers = response.headers_mut();
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

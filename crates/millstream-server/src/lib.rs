@@ -22,6 +22,7 @@ mod route;
 mod server;
 mod tls;
 mod transport;
+mod untaken;
 
 pub use limits::ServerLimits;
 pub use listener::Listener;

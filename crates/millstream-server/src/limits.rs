@@ -10,8 +10,9 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// Bytes of one request's body: the largest PutRecords is 10 MiB of data, 14 in base64.
     pub body_bytes_max: usize,
-    /// Bytes of all bodies being received, worked on or not yet taken by their client; beyond it
-    /// requests are throttled.
+    /// Bytes of all requests and answers being received, worked on or not yet taken by their
+    /// client; beyond it requests are throttled, and where even such refusals are not taken,
+    /// reset.
     pub in_flight_bytes_max: usize,
     /// Bytes of one request's headers.
     pub header_bytes_max: u32,
@@ -29,6 +30,9 @@ pub struct ServerLimits {
     pub body_bytes_per_second_min: usize,
     /// How long a client may take no byte of an answer.
     pub write_stall_deadline: Duration,
+    /// How long a client may leave a piece of an event stream lie: slow readers are usual there,
+    /// and a stream ends after five minutes anyway.
+    pub event_stall_deadline: Duration,
     /// How often an HTTP/2 connection is asked whether it still lives.
     pub ping_interval: Duration,
 }
@@ -46,15 +50,19 @@ impl Default for ServerLimits {
             body_idle_deadline: Duration::from_secs(20),
             body_bytes_per_second_min: 32 * 1024,
             write_stall_deadline: Duration::from_secs(60),
+            event_stall_deadline: Duration::from_secs(300),
             ping_interval: Duration::from_secs(30),
         }
     }
 }
 
-/// What each request counts for beside its body: its head, its task, its answer's head.
+/// What each request counts for beside its body, until its answer was taken: its head, its task,
+/// a small answer. An HTTP/2 stream with such an answer was measured to hold 3.6 KiB.
 pub(crate) const REQUEST_BYTES: usize = 8 * 1024;
 /// Answers below this size, in bytes, are part of what each request counts for.
 pub(crate) const ANSWER_BYTES_COUNTED_MIN: usize = 4 * 1024;
+/// Refusals may hold this part of what requests may hold, on top of it.
+pub(crate) const REFUSALS_PART: usize = 32;
 /// From this size on a body is hashed on another thread, in bytes: about half a millisecond.
 pub(crate) const HASH_ELSEWHERE_BYTES: usize = 1024 * 1024;
 /// The largest form of the query protocol, in bytes.

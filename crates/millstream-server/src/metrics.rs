@@ -177,6 +177,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) connections_accepted: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
+    pub(crate) requests_reset: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) body_bytes: AtomicU64,
 }
@@ -192,6 +193,7 @@ impl ServerMetrics {
             connections_accepted: AtomicU64::new(0),
             connections_refused: AtomicU64::new(0),
             handshakes_failed: AtomicU64::new(0),
+            requests_reset: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             body_bytes: AtomicU64::new(0),
         }
@@ -244,6 +246,11 @@ impl ServerMetrics {
                 "millstream_tls_handshakes_failed_total",
                 "TLS handshakes that failed or took too long.",
                 &self.handshakes_failed,
+            ),
+            (
+                "millstream_requests_reset_total",
+                "Requests without an answer: more was under way than could even be refused.",
+                &self.requests_reset,
             ),
             (
                 "millstream_panics_total",
