@@ -1,3 +1,5 @@
+//! What brokers send, and what a reader makes of it.
+
 use std::io::Write;
 
 use bytes::{BufMut, Bytes};
