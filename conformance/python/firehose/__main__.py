@@ -8,7 +8,7 @@ from harness import Suite, finish
 
 from . import api, crash, destinations, objects, sources
 from .endpoints import Endpoint
-from .parts import Millstream, Moto, Postgres
+from .parts import Kafka, Millstream, Moto, Postgres
 
 ROOMS = {"api": api, "objects": objects, "destinations": destinations, "sources": sources, "crash": crash}
 
@@ -33,9 +33,12 @@ class Site(types.SimpleNamespace):
         super().__init__(folder=folder, functions=functions, started=self.started)
         self.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:rework"
         self.filter_arn = "arn:aws:lambda:us-east-1:000000000000:function:filter"
+        self.kafka = self.keep(Kafka(folder))
+        self.kafka_arn = "arn:aws:kafka:us-east-1:000000000000:cluster/main/1"
         outside = folder / "outside.toml"
         outside.write_text(f'[functions]\n"{self.function_arn}" = "{functions.url}/rework"\n'
                            f'"{self.filter_arn}" = "jq:. + {{reworked: true}}"\n'
+                           f'[kafka_clusters]\n"{self.kafka_arn}" = "{self.kafka.address}"\n'
                            '[credentials]\naccess_key_id = "conformance"\nsecret_access_key = "conformance"\n')
         self.moto = self.keep(Moto(folder))
         self.postgres = self.keep(Postgres(folder))

@@ -12,7 +12,8 @@ import urllib.request
 import boto3
 from botocore.config import Config
 
-from durability.server import Server, free_port
+from durability.server import BINARY, WORKSHOP, Server, free_port
+from harness import eventually
 
 REGION = "us-east-1"
 
@@ -107,6 +108,130 @@ class Postgres:
 
         return psycopg.connect(host="127.0.0.1", port=self.port, user=self.USER, password=self.PASSWORD,
                                dbname=self.DATABASE, autocommit=True)
+
+
+class Kafka:
+    """Apache Kafka: one KRaft node, begun by the first case that needs it, with its own tools."""
+
+    VERSION = "4.3.0"
+    CLUSTER_ID = "4L6g3nShTxeMCtKxxX86sw"
+
+    def __init__(self, folder):
+        self.folder = folder / "kafka"
+        self.port, self.controller = free_port(), free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.process, self.jars = None, None
+
+    def start(self):
+        """Begins the node, or begins it again on the same data."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        if self.jars is None:
+            self.jars = kafka_jars(self.VERSION)
+            self.format()
+        with open(self.folder / "kafka.log", "ab") as log:
+            self.process = subprocess.Popen(
+                self.line("kafka.Kafka", str(self.settings), memory="384m"), cwd=self.folder,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )
+        admin = self.admin()
+        eventually(lambda: self.knows_itself(admin), "the broker answers", 60)
+
+    def knows_itself(self, admin):
+        assert self.process.poll() is None, (self.folder / "kafka.log").read_text()[-2000:]
+        try:
+            return admin.list_topics(timeout=1).brokers
+        except Exception:  # noqa: BLE001 - whatever it is, it is not there yet
+            return False
+
+    def format(self):
+        self.folder.mkdir(parents=True)
+        self.settings = self.folder / "server.properties"
+        self.settings.write_text("\n".join([
+            "process.roles=broker,controller", "node.id=1",
+            f"controller.quorum.voters=1@127.0.0.1:{self.controller}",
+            f"listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self.controller}",
+            f"advertised.listeners=PLAINTEXT://{self.address}", "controller.listener.names=CONTROLLER",
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            f"log.dirs={self.folder / 'logs'}", "offsets.topic.num.partitions=1",
+            "offsets.topic.replication.factor=1", "transaction.state.log.num.partitions=1",
+            "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
+            "auto.create.topics.enable=false", f"message.max.bytes={32 << 20}",
+            f"socket.request.max.bytes={64 << 20}", "",
+        ]))
+        self.tool("kafka.tools.StorageTool", "format", "-t", self.CLUSTER_ID, "-c", str(self.settings))
+
+    def line(self, program, *arguments, memory="128m"):
+        return ["java", f"-Xmx{memory}", "-cp", f"{self.jars}/*", program, *arguments]
+
+    def tool(self, program, *arguments, stdin=b""):
+        """Runs one of its own tools to success."""
+        done = subprocess.run(self.line(program, *arguments), input=stdin, cwd=self.folder, capture_output=True,
+                              timeout=120)
+        assert done.returncode == 0, f"{program}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+
+    def admin(self):
+        from confluent_kafka.admin import AdminClient
+
+        return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+
+    def producer(self, **settings):
+        """An idempotent producer: what is in the topic is there once."""
+        from confluent_kafka import Producer
+
+        return Producer({"bootstrap.servers": self.address, "enable.idempotence": True, "log_level": 0,
+                         "message.max.bytes": 32 << 20, **{key.replace("_", "."): it for key, it in settings.items()}})
+
+    def create(self, topic, partitions):
+        from confluent_kafka.admin import NewTopic
+
+        # A client that is gone takes its answers with it, so each is kept until then.
+        admin = self.admin()
+        admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+
+    def widen(self, topic, partitions):
+        from confluent_kafka.admin import NewPartitions
+
+        admin = self.admin()
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(30)
+
+    def trim(self, topic, partition, before):
+        """Has the records below an offset deleted, as retention does."""
+        from confluent_kafka import TopicPartition
+
+        admin = self.admin()
+        for deleted in admin.delete_records([TopicPartition(topic, partition, before)]).values():
+            deleted.result(30)
+
+    def kill(self):
+        """kill -9: no goodbye."""
+        stop_group(self.process)
+
+    def stop(self):
+        stop_group(self.process)
+
+
+def kafka_jars(version):
+    """The broker and its tools: those that the benchmarks have installed, or Maven's."""
+    installed = pathlib.Path(BINARY).resolve().parent.parent / "peers" / "installed" / f"kafka-{version}"
+    if (installed / "installed").is_file():
+        return installed / "jars"
+    folder = (WORKSHOP / f"kafka-{version}").resolve()
+    if not (folder / "installed").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = "".join(
+            f"<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId>"
+            f"<version>{version}</version></dependency>" for artifact in ("kafka_2.13", "kafka-tools")
+        )
+        (folder / "pom.xml").write_text(
+            '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+            "<groupId>peers</groupId><artifactId>kafka</artifactId><version>1</version>"
+            f"<packaging>pom</packaging><dependencies>{wanted}</dependencies></project>"
+        )
+        subprocess.run(["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies", "-DoutputDirectory=jars",
+                        "-DincludeScope=runtime"], cwd=folder, check=True, timeout=400)
+        (folder / "installed").touch()
+    return folder / "jars"
 
 
 def reachable(folder):

@@ -1,10 +1,14 @@
 """Delivery streams that read another stream."""
 
+import base64
+import datetime
+import json
+import threading
 import time
 
 from harness import equal, eventually, fresh_name
 
-from .streams import ROLE, DeliveryStream, Folder, numbered, numbers, objects_config, wait_for_lines
+from .streams import ROLE, DeliveryStream, Folder, lines, numbered, numbers, objects_config, wait_for_lines
 
 HALF = str(2**127)
 
@@ -69,4 +73,129 @@ def put_aggregate(kinesis, name, record):
         kinesis.put_record(StreamName=name, PartitionKey=key, Data=data, **options)
 
 
-CASES = [(("CreateDeliveryStream",), a_split_stream_is_delivered_whole)]
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+DELIMITED = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]}
+
+
+def kafka_config(site, topic, bucket, start=None):
+    """A delivery stream that reads a topic into a bucket, a line for each record."""
+    source = {"MSKClusterARN": site.kafka_arn, "TopicName": topic,
+              "AuthenticationConfiguration": {"RoleARN": ROLE, "Connectivity": "PRIVATE"}}
+    if start is not None:
+        source["ReadFromTimestamp"] = start
+    return {"DeliveryStreamType": "MSKAsSource", "MSKSourceConfiguration": source,
+            "ExtendedS3DestinationConfiguration": objects_config(bucket, ProcessingConfiguration=DELIMITED)}
+
+
+def produce(producer, topic, datas, partitions):
+    """Sends all, and waits until each is in the topic."""
+    lost = []
+    for number, data in enumerate(datas):
+        place = {"partition": partitions[number % len(partitions)], "key": f"key-{number % 7}"}
+        producer.produce(topic, data, on_delivery=lambda error, _: lost.append(error) if error else None, **place)
+        producer.poll(0)
+    equal((producer.flush(60), lost), (0, []), "records that are not in the topic")
+
+
+def plain(count, begin=0, size=100):
+    """Numbered records without line feeds."""
+    return [record.strip() for record in numbered(begin + count, size)[begin:]]
+
+
+def die_and_return(kafka):
+    """Kills the broker soon, and starts it again later."""
+    time.sleep(0.4)
+    kafka.kill()
+    time.sleep(2)
+    kafka.start()
+
+
+def a_topic_is_delivered_while_its_broker_dies(site):
+    """a Kafka topic is delivered once each, in every codec, while its broker is killed and partitions come"""
+    kafka, topic, bucket = site.kafka, fresh_name("topic"), fresh_name("bucket")
+    kafka.start()
+    kafka.create(topic, 3)
+    produce(kafka.producer(), topic, [b"too early"] * 30, [0, 1, 2])
+    with DeliveryStream(site.firehose, **kafka_config(site, topic, bucket)):
+        kafka.widen(topic, 4)
+        # The first of them are so large that the broker dies while they are written and read.
+        sent = plain(1_000, size=30_000) + plain(5_000, 1_000)
+        killer = threading.Thread(target=die_and_return, args=(kafka,))
+        killer.start()
+        for index, codec in enumerate(("none", *CODECS)):
+            part = sent[index * 1_000:][:1_000]
+            produce(kafka.producer(compression_type=codec, linger_ms=20), topic, part, [0, 1, 2, 3])
+            if codec == "none":
+                killer.join()
+        for index, codec in enumerate(CODECS):
+            typed = b"\n".join(sent[5_000 + index * 250:][:250]) + b"\n"
+            kafka.tool("org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", kafka.address, "--topic", topic,
+                       "--compression-codec", codec, stdin=typed)
+        found = wait_for_lines(Folder(site.alone, bucket), len(sent), seconds=150)
+        equal(sorted(numbers(found)), list(range(len(sent))))
+
+
+def only_what_is_committed_is_delivered(site):
+    """what an aborted transaction wrote is not delivered, and a record over 10 MB goes to the error output"""
+    kafka, topic, bucket = site.kafka, fresh_name("topic"), fresh_name("bucket")
+    kafka.start()
+    kafka.create(topic, 1)
+    producer = kafka.producer(transactional_id=fresh_name("transaction"))
+    producer.init_transactions(60)
+    for begin in range(0, 500, 50):
+        producer.begin_transaction()
+        produce(producer, topic, plain(50, begin), [0])
+        (producer.commit_transaction if begin % 100 == 0 else producer.abort_transaction)(60)
+    large = b"x" * (11 << 20)
+    produce(kafka.producer(), topic, [large, *plain(1, 500)], [0])
+    wanted = [number for number in range(500) if number % 100 < 50] + [500]
+    kafka.kill()
+    with DeliveryStream(site.firehose, **kafka_config(site, topic, bucket, EPOCH)) as stream:
+        # Nobody answers at first: that is said, and tried again.
+        eventually(lambda: stream.name in site.alone.log(), "a word about the broker")
+        kafka.start()
+        folder = Folder(site.alone, bucket)
+
+        def delivered():
+            return [line for line in lines(folder.objects("2")) if line.startswith(b"{")]
+
+        eventually(lambda: len(delivered()) >= len(wanted), "all that is committed", 60)
+        refused = eventually(lambda: folder.objects("processing-failed"), "the error output", 60)
+        time.sleep(1.5)
+        equal(sorted(numbers(delivered())), wanted)
+        (document,) = [json.loads(line) for line in lines(refused)]
+        equal(document["errorCode"], "Record.SizeLimitExceeded")
+        assert base64.b64decode(document["rawData"]) == large, "another record"
+
+
+def reading_goes_on_behind_what_retention_took(site):
+    """a topic is read from a moment on, after a kill -9 from its checkpoint, and past what retention took"""
+    kafka, topic, bucket = site.kafka, fresh_name("topic"), fresh_name("bucket")
+    kafka.start()
+    kafka.create(topic, 1)
+    producer = kafka.producer()
+    produce(producer, topic, plain(100), [0])
+    time.sleep(1.1)
+    moment = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    produce(producer, topic, plain(100, 100), [0])
+    victim = site.victim
+    with DeliveryStream(victim.firehose(), **kafka_config(site, topic, bucket, moment)) as stream:
+        folder = Folder(victim, bucket)
+        wait_for_lines(folder, 100)
+        victim.kill()
+        produce(producer, topic, plain(200, 200), [0])
+        kafka.trim(topic, 0, 300)
+        assert victim.start() is not None, victim.log()
+        stream.firehose = victim.firehose()
+        found = wait_for_lines(folder, 200, seconds=60)
+        equal(sorted(numbers(found)), [*range(100, 200), *range(300, 400)])
+        assert "gave records up" in victim.log(), "nobody says that records were lost"
+
+
+CASES = [
+    (("CreateDeliveryStream",), a_split_stream_is_delivered_whole),
+    (("CreateDeliveryStream",), a_topic_is_delivered_while_its_broker_dies),
+    (("CreateDeliveryStream",), only_what_is_committed_is_delivered),
+    (("CreateDeliveryStream",), reading_goes_on_behind_what_retention_took),
+]
