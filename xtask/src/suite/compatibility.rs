@@ -51,9 +51,15 @@ const FIREHOSE_DIFFERENCES: &[&str] = &[
     "An object's name is a function of its first record, so that a delivery that is repeated after a \
      crash replaces its own object: from direct puts to objects each record is delivered once.",
     "Snowflake, DatabaseAsSource and Iceberg tables are refused at CreateDeliveryStream: not built.",
+    "MSKAsSource reads a topic of any Kafka cluster from 0.11 on, whose brokers `[kafka_clusters]` of \
+     the outside file names: over listeners without TLS, SASL or IAM, which are not built. Only what \
+     is committed is read. What retention took before it was read is counted; a partition whose log \
+     was cut off below what was read waits until it has grown past that. Each record is delivered \
+     once while the server runs, and at least once across its restarts.",
+    "A function is told of a record from Kafka its data and its timestamp, not its offset or its key.",
     "WebAssembly transforms are not built; Lambda functions over HTTP and jq filters in the server are.",
     "OpenSearch and Splunk are judged by strict stand-ins, since no real server can be had from the \
-     package registries; S3, Glue and PostgreSQL are real servers.",
+     package registries; S3, Glue, PostgreSQL and Kafka are real servers.",
     "CopyOptions of a PostgreSQL destination are translated as far as COPY has them; others are \
      refused at creation.",
     "KMS keys, roles, VPC and CloudWatch Logs settings are kept and shown; error logs are in the \
