@@ -72,6 +72,7 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a server; it serves when this returns.
     pub(crate) async fn start(settings: Settings, admission: Admission) -> Outcome<Self> {
+        raise_open_files();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let rand: Arc<dyn Rand> = Arc::new(SystemRand::new());
         let data_dir = DataDir::open(&settings.data_dir)?;
@@ -203,6 +204,19 @@ fn endpoint(address: SocketAddr, is_tls: bool) -> Endpoint {
         address.ip().to_string()
     };
     Endpoint { is_tls, host, port: address.port() }
+}
+
+/// Takes as many open files as the system grants: shells commonly start programs with 1,024, and
+/// each connection is one.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Outcome<Listener> {
