@@ -87,7 +87,9 @@ async fn pass_on(
                 if bytes.is_empty() {
                     return Ok(());
                 }
-                if commits && moment == Moment::CommitAnswered {
+                // What is still coming of the answers before it is not the commit's.
+                let is_commit = bytes.windows(7).any(|part| part == b"COMMIT\0");
+                if commits && is_commit && moment == Moment::CommitAnswered {
                     broke.store(true, Ordering::SeqCst);
                     return Ok(());
                 }

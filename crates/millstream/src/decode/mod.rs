@@ -6,8 +6,7 @@
 
 mod expression;
 mod gzip;
-mod kpl;
 
 pub(crate) use expression::Expression;
 pub(crate) use gzip::gunzip;
-pub(crate) use kpl::deaggregate;
+pub(crate) use millstream_formats::kpl::deaggregate;
