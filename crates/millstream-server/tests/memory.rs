@@ -33,7 +33,8 @@ static HEAP: CountedHeap = CountedHeap;
 
 async fn until_open(running: &Running, count: usize) {
     let wanted = format!("millstream_connections_open {}", count + 1);
-    tokio::time::timeout(Duration::from_secs(60), async {
+    let mut found = String::new();
+    let seen = tokio::time::timeout(Duration::from_secs(60), async {
         let mut client = Client::http1(running.address).await;
         loop {
             let request = http::Request::get(format!("http://{}/metrics", running.address))
@@ -41,14 +42,17 @@ async fn until_open(running: &Running, count: usize) {
                 .body(http_body_util::Full::default())
                 .unwrap();
             let metrics = client.send(request).await;
-            if String::from_utf8_lossy(metrics.body()).lines().any(|line| line == wanted) {
+            let text = String::from_utf8_lossy(metrics.body());
+            let line = text.lines().find(|line| line.starts_with("millstream_connections_open "));
+            found = line.unwrap_or_default().to_owned();
+            if found == wanted {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
-    .await
-    .unwrap();
+    .await;
+    assert!(seen.is_ok(), "found {found:?}, wanted {wanted:?}");
 }
 
 /// The usual limits without deadlines, so that nothing is closed on a slow machine.

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::common::{JSON, Running};
 
@@ -64,7 +64,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const ORDER: &str = "MILLSTREAM_CROWD";
 
 /// The process and its connections; gone when dropped.
-pub(crate) struct Crowd(#[allow(dead_code)] Child); // Held, never looked at.
+#[allow(dead_code)] // Held, never looked at.
+pub(crate) struct Crowd {
+    child: Child,
+    /// Held open: a test's runner that takes long says so, and ends where nobody listens.
+    lines: Lines<BufReader<ChildStdout>>,
+}
 
 /// As many open files as the system grants to whoever asks.
 pub(crate) fn raise_open_files() -> u64 {
@@ -91,7 +96,7 @@ impl Crowd {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while lines.next_line().await.unwrap().expect("the crowd speaks") != "all are there" {}
-        Self(child)
+        Self { child, lines }
     }
 }
 
