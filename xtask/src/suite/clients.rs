@@ -217,7 +217,6 @@ fn columnar(plan: &Plan, folder: &Path) -> Result<Tally, String> {
         .in_folder(folder)
         .arguments(&["columnar.py"])
         .environment("CONFORMANCE_CONVERT", plan.target.join("release/examples/convert"))
-        .environment("CONFORMANCE_ROWS", "2000")
         .environment("PYTHONDONTWRITEBYTECODE", "1")
         .minutes(15)
         .count()
