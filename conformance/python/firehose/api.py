@@ -45,6 +45,22 @@ def an_update_merges(site):
         equal((told["CompressionFormat"], told["BufferingHints"]), ("GZIP", {"SizeInMBs": 5, "IntervalInSeconds": 1}))
 
 
+def tags_come_and_go(site):
+    """tags are set, replaced, listed in pages and taken off"""
+    firehose = site.firehose
+    with DeliveryStream(firehose, ExtendedS3DestinationConfiguration=objects_config(fresh_name("bucket"))) as stream:
+        call = {"DeliveryStreamName": stream.name}
+        firehose.tag_delivery_stream(Tags=[{"Key": key, "Value": key.upper()} for key in "abc"], **call)
+        firehose.tag_delivery_stream(Tags=[{"Key": "b", "Value": "other"}], **call)
+        page = firehose.list_tags_for_delivery_stream(Limit=2, **call)
+        equal(page["Tags"], [{"Key": "a", "Value": "A"}, {"Key": "b", "Value": "other"}])
+        equal(page["HasMoreTags"], True)
+        rest = firehose.list_tags_for_delivery_stream(ExclusiveStartTagKey="b", **call)
+        equal((rest["Tags"], rest["HasMoreTags"]), ([{"Key": "c", "Value": "C"}], False))
+        firehose.untag_delivery_stream(TagKeys=["a", "c"], **call)
+        equal(firehose.list_tags_for_delivery_stream(**call)["Tags"], [{"Key": "b", "Value": "other"}])
+
+
 def streams_are_listed(site):
     """delivery streams are listed by name, in pages"""
     bucket = fresh_name("bucket")
@@ -111,6 +127,7 @@ def bad_requests_are_told(site):
 CASES = [
     (("CreateDeliveryStream", "DescribeDeliveryStream", "ListTagsForDeliveryStream"), a_configuration_comes_back),
     (("UpdateDestination",), an_update_merges),
+    (("TagDeliveryStream", "UntagDeliveryStream", "ListTagsForDeliveryStream"), tags_come_and_go),
     (("ListDeliveryStreams", "DeleteDeliveryStream"), streams_are_listed),
     (("StartDeliveryStreamEncryption", "StopDeliveryStreamEncryption", "PutRecord"), encryption_is_switched),
     (("CreateDeliveryStream", "PutRecord"), bad_requests_are_told),
