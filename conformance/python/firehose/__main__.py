@@ -31,6 +31,13 @@ class Site(types.SimpleNamespace):
         functions = Switch()
         self.started = [functions]
         super().__init__(folder=folder, functions=functions, started=self.started)
+        try:
+            self.open(folder, functions)
+        except BaseException:
+            self.stop()
+            raise
+
+    def open(self, folder, functions):
         self.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:rework"
         self.filter_arn = "arn:aws:lambda:us-east-1:000000000000:function:filter"
         self.kafka = self.keep(Kafka(folder))
@@ -41,7 +48,7 @@ class Site(types.SimpleNamespace):
                            f'[kafka_clusters]\n"{self.kafka_arn}" = "{self.kafka.address}"\n'
                            '[credentials]\naccess_key_id = "conformance"\nsecret_access_key = "conformance"\n')
         self.moto = self.keep(Moto(folder))
-        self.postgres = self.keep(Postgres(folder))
+        self.postgres = self.keep(Postgres())
         self.s3, self.glue = self.moto.client("s3"), self.moto.client("glue")
         local = {"firehose_destinations": "any", "redshift_dialect": "postgresql", "outside_file": str(outside)}
         remote = {**local, "s3_endpoint": self.moto.endpoint, "glue_endpoint": self.moto.endpoint}
@@ -63,7 +70,8 @@ class Site(types.SimpleNamespace):
 
     def stop(self):
         for part in reversed(self.started):
-            (part.kill if isinstance(part, Millstream) else part.stop)()
+            end = {Millstream: "kill", Postgres: "remove"}.get(type(part), "stop")
+            getattr(part, end)()
 
 
 if __name__ == "__main__":

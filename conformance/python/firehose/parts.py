@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -72,19 +73,19 @@ class Postgres:
 
     USER, PASSWORD, DATABASE = "loader", "loader-password", "postgres"
 
-    def __init__(self, folder):
+    def __init__(self):
         self.port = free_port()
         self.programs = postgres_programs()
-        self.data = folder / "postgres"
-        # The server refuses to run as root, so root lends it to the account that owns least.
+        # The server refuses to run as root, so root lends it to the account that owns least, and in a
+        # place that this account can reach.
         self.account = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
-        self.data.mkdir(parents=True)
-        if self.account:
-            shutil.chown(self.data, "nobody")
-            reachable(self.data)
-        password = self.data.parent / "postgres-password"
+        self.place = pathlib.Path(tempfile.mkdtemp(prefix="millstream-postgres-"))
+        self.data, password = self.place / "data", self.place / "password"
         password.write_text(self.PASSWORD)
-        password.chmod(0o644)
+        self.data.mkdir()
+        if self.account:
+            for path in (self.place, self.data, password):
+                shutil.chown(path, "nobody")
         self.run("initdb", "-D", str(self.data), "-U", self.USER, f"--pwfile={password}", "-A", "scram-sha-256",
                  "--no-sync", "-E", "UTF8")
         self.start()
@@ -101,6 +102,11 @@ class Postgres:
 
     def stop(self):
         self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")
+
+    def remove(self):
+        """Stops it for good."""
+        self.stop()
+        shutil.rmtree(self.place)
 
     def connect(self):
         """A connection of its own kind of client."""
@@ -232,15 +238,6 @@ def kafka_jars(version):
                         "-DincludeScope=runtime"], cwd=folder, check=True, timeout=400)
         (folder / "installed").touch()
     return folder / "jars"
-
-
-def reachable(folder):
-    """Lets others pass through the folders above; they may still not list them."""
-    for above in folder.parents:
-        mode = above.stat().st_mode
-        if mode & 0o001:
-            continue
-        above.chmod(mode | 0o001)
 
 
 class Millstream(Server):

@@ -58,6 +58,20 @@ const TOOLCHAINS: &[Toolchain] = &[
         install: "apt-get install postgresql",
     },
     Toolchain {
+        part: "firehose",
+        name: "a Java runtime, for Kafka",
+        probe: &["java", "--version"],
+        least: &[17],
+        install: "apt-get install openjdk-17-jre-headless",
+    },
+    Toolchain {
+        part: "firehose",
+        name: "Maven, which fetches Kafka",
+        probe: &["mvn", "--version"],
+        least: &[3, 6],
+        install: "apt-get install maven",
+    },
+    Toolchain {
         part: "javascript",
         name: "Node.js",
         probe: &["node", "--version"],
