@@ -44,7 +44,7 @@ async fn until_open(running: &Running, count: usize) {
             let metrics = client.send(request).await;
             let text = String::from_utf8_lossy(metrics.body());
             let line = text.lines().find(|line| line.starts_with("millstream_connections_open "));
-            found = line.unwrap_or_default().to_owned();
+            line.unwrap_or_default().clone_into(&mut found);
             if found == wanted {
                 return;
             }
