@@ -188,8 +188,10 @@ fn banner(server: &Running, settings: &Settings, admission: Admission) -> String
     let endpoint = server.endpoint();
     let line =
         |name: &str, value: &str| format!("  {} {value}\n", style.dim(&format!("{name:<10}")));
-    let mut text =
-        format!("{}\n\n", style.bold("Millstream is serving Amazon Kinesis Data Streams and Firehose."));
+    let mut text = format!(
+        "{}\n\n",
+        style.bold("Millstream is serving Amazon Kinesis Data Streams and Firehose.")
+    );
     text += &line("endpoint", &style.bold(&endpoint.to_string()));
     let program = program();
     if let Some(tls) = server.tls_endpoint() {
