@@ -234,8 +234,10 @@ def kafka_jars(version):
             "<groupId>peers</groupId><artifactId>kafka</artifactId><version>1</version>"
             f"<packaging>pom</packaging><dependencies>{wanted}</dependencies></project>"
         )
-        subprocess.run(["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies", "-DoutputDirectory=jars",
-                        "-DincludeScope=runtime"], cwd=folder, check=True, timeout=400)
+        # Captured: Maven colours even what it does not say, and the suite's last line is read by a program.
+        done = subprocess.run(["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies", "-DoutputDirectory=jars",
+                               "-DincludeScope=runtime"], cwd=folder, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, f"Maven: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         (folder / "installed").touch()
     return folder / "jars"
 
