@@ -3,9 +3,9 @@
 use std::fmt;
 use std::process::{Command, Stdio};
 
-/// A toolchain of a part.
+/// A toolchain, and the parts that need it.
 struct Toolchain {
-    part: &'static str,
+    parts: &'static [&'static str],
     name: &'static str,
     /// A program and arguments that print its version.
     probe: &'static [&'static str],
@@ -16,91 +16,70 @@ struct Toolchain {
 
 const TOOLCHAINS: &[Toolchain] = &[
     Toolchain {
-        part: "lint",
+        parts: &["lint"],
         name: "rustfmt",
         probe: &["cargo", "fmt", "--version"],
         least: &[],
         install: "rustup component add rustfmt",
     },
     Toolchain {
-        part: "lint",
+        parts: &["lint"],
         name: "clippy",
         probe: &["cargo", "clippy", "--version"],
         least: &[],
         install: "rustup component add clippy",
     },
     Toolchain {
-        part: "python",
+        parts: &["python", "durability", "firehose"],
         name: "Python with venv",
         probe: &["python3", "-c", "import sys, venv, ensurepip; print(sys.version)"],
         least: &[3, 10],
         install: "apt-get install python3 python3-venv",
     },
     Toolchain {
-        part: "durability",
-        name: "Python with venv",
-        probe: &["python3", "-c", "import sys, venv, ensurepip; print(sys.version)"],
-        least: &[3, 10],
-        install: "apt-get install python3 python3-venv",
-    },
-    Toolchain {
-        part: "firehose",
-        name: "Python with venv",
-        probe: &["python3", "-c", "import sys, venv, ensurepip; print(sys.version)"],
-        least: &[3, 10],
-        install: "apt-get install python3 python3-venv",
-    },
-    Toolchain {
-        part: "firehose",
+        parts: &["firehose"],
         name: "PostgreSQL's server",
         probe: &["sh", "-c", "ls -d /usr/lib/postgresql/*/bin/postgres || command -v postgres"],
         least: &[],
         install: "apt-get install postgresql",
     },
     Toolchain {
-        part: "firehose",
+        parts: &["firehose"],
         name: "a Java runtime, for Kafka",
         probe: &["java", "--version"],
         least: &[17],
         install: "apt-get install openjdk-17-jre-headless",
     },
     Toolchain {
-        part: "firehose",
-        name: "Maven, which fetches Kafka",
-        probe: &["mvn", "--version"],
-        least: &[3, 6],
-        install: "apt-get install maven",
-    },
-    Toolchain {
-        part: "javascript",
+        parts: &["javascript"],
         name: "Node.js",
         probe: &["node", "--version"],
         least: &[20],
         install: "apt-get install nodejs, or nodejs.org",
     },
     Toolchain {
-        part: "javascript",
+        parts: &["javascript"],
         name: "npm",
         probe: &["npm", "--version"],
         least: &[9],
         install: "apt-get install npm",
     },
     Toolchain {
-        part: "java",
+        parts: &["java"],
         name: "a JDK",
         probe: &["javac", "--version"],
         least: &[17],
         install: "apt-get install openjdk-17-jdk-headless",
     },
     Toolchain {
-        part: "java",
+        parts: &["java", "firehose"],
         name: "Maven",
         probe: &["mvn", "--version"],
         least: &[3, 6],
         install: "apt-get install maven",
     },
     Toolchain {
-        part: "go",
+        parts: &["go"],
         name: "Go",
         probe: &["go", "version"],
         least: &[1, 24],
@@ -126,10 +105,15 @@ impl fmt::Display for Missing {
 
 /// What the parts need and this machine lacks.
 pub(crate) fn missing(parts: &[&str]) -> Vec<Missing> {
-    TOOLCHAINS.iter().filter(|one| parts.contains(&one.part)).filter_map(lacking).collect()
+    let needed = |one: &'static Toolchain| {
+        let wanted = one.parts.iter().filter(|part| parts.contains(*part));
+        wanted.filter_map(move |part| lacking(one, part))
+    };
+    TOOLCHAINS.iter().flat_map(needed).collect()
 }
 
-fn lacking(one: &Toolchain) -> Option<Missing> {
+/// What `part` lacks of a toolchain.
+fn lacking(one: &Toolchain, part: &'static str) -> Option<Missing> {
     let (program, arguments) = one.probe.split_first().expect("a probe has a program");
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let why = match output {
@@ -144,7 +128,7 @@ fn lacking(one: &Toolchain) -> Option<Missing> {
             format!("{found:?} is older than {:?}", one.least)
         }
     };
-    Some(Missing { part: one.part, name: one.name, why, install: one.install })
+    Some(Missing { part, name: one.name, why, install: one.install })
 }
 
 /// The first number with dots in a text: `go version go1.26.8 linux` is 1, 26, 8. A lone number
@@ -172,13 +156,13 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_told_with_its_remedy() {
         let absent = Toolchain {
-            part: "go",
+            parts: &["go"],
             name: "Absent",
             probe: &["surely-not-a-program"],
             least: &[1],
             install: "make one",
         };
-        let told = lacking(&absent).expect("it is not there").to_string();
+        let told = lacking(&absent, "go").expect("it is not there").to_string();
         assert!(told.contains("Absent") && told.contains("make one"), "{told}");
     }
 }
