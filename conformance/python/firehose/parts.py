@@ -222,16 +222,22 @@ def kafka_jars(version):
     installed = pathlib.Path(BINARY).resolve().parent.parent / "peers" / "installed" / f"kafka-{version}"
     if (installed / "installed").is_file():
         return installed / "jars"
-    folder = (WORKSHOP / f"kafka-{version}").resolve()
+    return maven_jars("kafka", version, "org.apache.kafka:kafka_2.13", "org.apache.kafka:kafka-tools")
+
+
+def maven_jars(name, version, *artifacts):
+    """The jars of some artifacts (`group:artifact`, or with a version of their own) and of all they need."""
+    folder = (WORKSHOP / f"{name}-{version}").resolve()
     if not (folder / "installed").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = "".join(
-            f"<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId>"
-            f"<version>{version}</version></dependency>" for artifact in ("kafka_2.13", "kafka-tools")
-        )
+        wanted = ""
+        for artifact in artifacts:
+            group, artifact, own = (*artifact.split(":"), version)[:3]
+            wanted += (f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
+                       f"<version>{own}</version></dependency>")
         (folder / "pom.xml").write_text(
             '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
-            "<groupId>peers</groupId><artifactId>kafka</artifactId><version>1</version>"
+            f"<groupId>peers</groupId><artifactId>{name}</artifactId><version>1</version>"
             f"<packaging>pom</packaging><dependencies>{wanted}</dependencies></project>"
         )
         # Captured: Maven colours even what it does not say, and the suite's last line is read by a program.
