@@ -1,4 +1,4 @@
-"""Runs the Firehose suite: `python -m firehose [objects] [destinations] [sources] [api] [crash]`."""
+"""Runs the Firehose suite: `python -m firehose [api] [objects] [destinations] [opensearch] [sources] [crash] [faults]`."""
 
 import sys
 import types
@@ -6,11 +6,12 @@ import types
 from durability.server import fresh_folder
 from harness import Suite, finish
 
-from . import api, crash, destinations, objects, sources
+from . import api, crash, destinations, faults, objects, opensearch, sources
 from .endpoints import Endpoint
 from .parts import Kafka, Millstream, Moto, Postgres
 
-ROOMS = {"api": api, "objects": objects, "destinations": destinations, "sources": sources, "crash": crash}
+ROOMS = {"api": api, "objects": objects, "destinations": destinations, "opensearch": opensearch, "sources": sources,
+         "crash": crash, "faults": faults}
 
 
 class Switch(Endpoint):
@@ -47,10 +48,11 @@ class Site(types.SimpleNamespace):
                            f'"{self.filter_arn}" = "jq:. + {{reworked: true}}"\n'
                            f'[kafka_clusters]\n"{self.kafka_arn}" = "{self.kafka.address}"\n'
                            '[credentials]\naccess_key_id = "conformance"\nsecret_access_key = "conformance"\n')
+        self.opensearch = self.keep(opensearch.OpenSearch(folder))
         self.moto = self.keep(Moto(folder))
         self.postgres = self.keep(Postgres())
         self.s3, self.glue = self.moto.client("s3"), self.moto.client("glue")
-        local = {"firehose_destinations": "any", "redshift_dialect": "postgresql", "outside_file": str(outside)}
+        self.local = local = {"firehose_destinations": "any", "redshift_dialect": "postgresql", "outside_file": str(outside)}
         remote = {**local, "s3_endpoint": self.moto.endpoint, "glue_endpoint": self.moto.endpoint}
         self.alone = self.serve(folder / "alone", local)
         self.victim = self.serve(folder / "victim", local)

@@ -1,6 +1,6 @@
 """Strict endpoints that speak what Firehose's destinations speak, and fail when they are told to.
 
-Where a real server cannot be had (Splunk, OpenSearch) or gives no fault on demand (an HTTP endpoint), each
+Where a real server cannot be had (Splunk) or gives no fault on demand (an HTTP endpoint, a search cluster), each
 checks every header and field that its contract names, and keeps what it accepted.
 """
 

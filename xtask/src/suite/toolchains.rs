@@ -44,13 +44,6 @@ const TOOLCHAINS: &[Toolchain] = &[
         install: "apt-get install postgresql",
     },
     Toolchain {
-        parts: &["firehose"],
-        name: "a Java runtime, for Kafka",
-        probe: &["java", "--version"],
-        least: &[17],
-        install: "apt-get install openjdk-17-jre-headless",
-    },
-    Toolchain {
         parts: &["javascript"],
         name: "Node.js",
         probe: &["node", "--version"],
@@ -65,7 +58,7 @@ const TOOLCHAINS: &[Toolchain] = &[
         install: "apt-get install npm",
     },
     Toolchain {
-        parts: &["java"],
+        parts: &["java", "firehose"],
         name: "a JDK",
         probe: &["javac", "--version"],
         least: &[17],
