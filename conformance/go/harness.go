@@ -29,8 +29,8 @@ type testCase struct {
 }
 
 type suite struct {
-	client, encoding string
-	cases            []testCase
+	client, encoding, service string
+	cases                     []testCase
 }
 
 func (s *suite) add(operations, sentence string, prove func()) {
@@ -40,6 +40,7 @@ func (s *suite) add(operations, sentence string, prove func()) {
 type line struct {
 	Client       string   `json:"client"`
 	Encoding     string   `json:"encoding"`
+	Service      string   `json:"service"`
 	Case         string   `json:"case"`
 	Operations   []string `json:"operations"`
 	Outcome      string   `json:"outcome"`
@@ -58,7 +59,7 @@ func (s *suite) run() [3]int {
 		started := time.Now()
 		outcome, detail := judge(one.prove)
 		counts[map[string]int{"passed": 0, "failed": 1, "skipped": 2}[outcome]]++
-		write(line{s.client, s.encoding, one.sentence, strings.Fields(one.operations), outcome,
+		write(line{s.client, s.encoding, s.service, one.sentence, strings.Fields(one.operations), outcome,
 			time.Since(started).Milliseconds(), detail})
 		if outcome != "passed" {
 			fmt.Printf("  %s: %s %s: %s\n    %s\n", outcome, s.client, s.encoding, one.sentence, detail)
@@ -141,7 +142,7 @@ func eventually(what string, seconds int, probe func() bool) {
 // place is the line of the suite that is to blame.
 func place() string {
 	for _, text := range strings.Split(string(debug.Stack()), "\n") {
-		if strings.Contains(text, "suite.go:") {
+		if strings.Contains(text, "suite.go:") || strings.Contains(text, "firehose.go:") {
 			return strings.TrimSpace(text)
 		}
 	}

@@ -35,10 +35,19 @@ func newClient(endpoint string, transport *http.Client) *kinesis.Client {
 		Region:       "us-east-1",
 		HTTPClient:   transport,
 		Retryer:      aws.NopRetryer{},
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "conformance", SecretAccessKey: "conformance"}, nil
-		}),
+		Credentials:  aws.CredentialsProviderFunc(credentials),
 	})
+}
+
+func credentials(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{AccessKeyID: "conformance", SecretAccessKey: "conformance"}, nil
+}
+
+// freshName is a name that no other case or run has used.
+func freshName() string {
+	var noise [6]byte
+	_, _ = rand.Read(noise[:])
+	return "conformance-" + hex.EncodeToString(noise[:])
 }
 
 func summary(by *kinesis.Client, name string) *types.StreamDescriptionSummary {
@@ -58,9 +67,7 @@ func active(by *kinesis.Client, name string) *types.StreamDescriptionSummary {
 
 // withStream runs a case with a stream of its own.
 func withStream(by *kinesis.Client, input kinesis.CreateStreamInput, prove func(name, arn string)) {
-	var noise [6]byte
-	_, _ = rand.Read(noise[:])
-	name := "conformance-" + hex.EncodeToString(noise[:])
+	name := freshName()
 	input.StreamName = &name
 	_, err := by.CreateStream(background, &input)
 	must(err)
@@ -402,7 +409,7 @@ func overTLS() {
 
 func main() {
 	const name = "AWS SDK for Go v2"
-	plain := suite{client: name, encoding: "JSON"}
+	plain := suite{client: name, encoding: "JSON", service: "kinesis"}
 	plain.add("CreateStream DescribeStream DescribeStreamSummary ListStreams ListTagsForStream DeleteStream",
 		"a stream is created, described, listed and deleted", aStreamLives)
 	plain.add("PutRecord PutRecords GetShardIterator GetRecords",
@@ -421,7 +428,7 @@ func main() {
 		"tags and policies are changed and read back", tagsAndPolicies)
 	plain.add("DescribeLimits DescribeAccountSettings UpdateAccountSettings UpdateStreamMode "+
 		"UpdateStreamWarmThroughput", "limits, account settings, mode and warm throughput", theAccount)
-	secure := suite{client: name, encoding: "JSON, HTTP/2, TLS"}
+	secure := suite{client: name, encoding: "JSON, HTTP/2, TLS", service: "kinesis"}
 	secure.add("CreateStream PutRecord SubscribeToShard", "the exported CA is all that is needed over TLS", overTLS)
-	finish(plain.run(), secure.run())
+	finish(plain.run(), secure.run(), firehoseSuite(name).run())
 }
