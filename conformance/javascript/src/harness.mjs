@@ -1,6 +1,7 @@
 // Runs cases and writes down what each proved: one JSON line a case, into the file that
 // CONFORMANCE_RESULTS names. The same form as every other suite's.
 
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { appendFileSync } from "node:fs";
 
@@ -25,10 +26,20 @@ export async function eventually(probe, what, seconds = 20) {
   }
 }
 
+/** Expects the modelled error of a call. */
+export const refused = (promise, name, pattern) =>
+  assert.rejects(promise, (error) => {
+    assert.equal(error.name, name);
+    assert.match(error.message, pattern);
+    assert.equal(error.$metadata.httpStatusCode, 400);
+    assert.ok(error.$metadata.requestId);
+    return true;
+  });
+
 /** Cases of one client in one encoding. */
 export class Suite {
-  constructor(client, encoding) {
-    Object.assign(this, { client, encoding, cases: [] });
+  constructor(client, encoding, service = "kinesis") {
+    Object.assign(this, { client, encoding, service, cases: [] });
   }
 
   case(operations, sentence, prove) {
@@ -50,8 +61,8 @@ export class Suite {
         detail = `${error.name}: ${error.message} ${(error.stack ?? "").split("\n").slice(1, 4).join("")}`;
       }
       counts[outcome] += 1;
-      const { client, encoding } = this;
-      const line = { client, encoding, case: sentence, operations, outcome, milliseconds: Date.now() - started };
+      const { client, encoding, service } = this;
+      const line = { client, encoding, service, case: sentence, operations, outcome, milliseconds: Date.now() - started };
       if (detail) line.detail = detail.slice(0, 2000);
       if (process.env.CONFORMANCE_RESULTS) {
         appendFileSync(process.env.CONFORMANCE_RESULTS, `${JSON.stringify(line)}\n`);

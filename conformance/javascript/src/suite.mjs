@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Kinesis } from "@aws-sdk/client-kinesis";
 
-import { Skip, Suite, endpoint, eventually, finish, freshName, region, ring, tlsEndpoint } from "./harness.mjs";
+import { firehose } from "./firehose.mjs";
+import { Skip, Suite, endpoint, eventually, finish, freshName, refused, region, ring, tlsEndpoint } from "./harness.mjs";
 
 const suite = new Suite("AWS SDK for JavaScript v3", "JSON, HTTP/2");
 const secure = new Suite("AWS SDK for JavaScript v3", "JSON, HTTP/2, TLS");
@@ -72,15 +73,6 @@ async function subscribe(by, ConsumerARN, StartingPosition) {
   })();
   return found;
 }
-
-const refused = (promise, name, pattern) =>
-  assert.rejects(promise, (error) => {
-    assert.equal(error.name, name);
-    assert.match(error.message, pattern);
-    assert.equal(error.$metadata.httpStatusCode, 400);
-    assert.ok(error.$metadata.requestId);
-    return true;
-  });
 
 suite.case(
   "CreateStream DescribeStream DescribeStreamSummary ListStreams ListTagsForStream DeleteStream",
@@ -294,4 +286,4 @@ secure.case("CreateStream PutRecord SubscribeToShard", "the exported CA is all t
   await pushed(makeClient(tlsEndpoint));
 });
 
-finish([await suite.run(), await secure.run()]);
+finish([await suite.run(), await secure.run(), await firehose.run()]);
