@@ -37,11 +37,17 @@ final class Harness {
     static final class Suite {
         private final String client;
         private final String encoding;
+        private final String service;
         private final List<Case> cases = new ArrayList<>();
 
         Suite(String client, String encoding) {
+            this(client, encoding, "kinesis");
+        }
+
+        Suite(String client, String encoding, String service) {
             this.client = client;
             this.encoding = encoding;
+            this.service = service;
         }
 
         void add(String operations, String sentence, Proof proof) {
@@ -79,8 +85,8 @@ final class Harness {
             String operations = Arrays.stream(one.operations.split(" "))
                     .map(Harness::quoted)
                     .collect(Collectors.joining(","));
-            String line = "{\"client\":" + quoted(client) + ",\"encoding\":" + quoted(encoding) + ",\"case\":"
-                    + quoted(one.sentence) + ",\"operations\":[" + operations + "],\"outcome\":" + quoted(outcome)
+            String line = "{\"client\":" + quoted(client) + ",\"encoding\":" + quoted(encoding)
+                    + ",\"service\":" + quoted(service) + ",\"case\":" + quoted(one.sentence) + ",\"operations\":[" + operations + "],\"outcome\":" + quoted(outcome)
                     + ",\"milliseconds\":" + milliseconds
                     + (detail.isEmpty() ? "" : ",\"detail\":" + quoted(detail)) + "}\n";
             String path = System.getenv("CONFORMANCE_RESULTS");

@@ -17,6 +17,7 @@ import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
 import software.amazon.awssdk.http.Protocol;
 import software.amazon.awssdk.http.nio.netty.NettyNioAsyncHttpClient;
 import software.amazon.awssdk.regions.Region;
+import software.amazon.awssdk.services.firehose.FirehoseClient;
 import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
 import software.amazon.awssdk.services.kinesis.KinesisAsyncClientBuilder;
 import software.amazon.awssdk.services.kinesis.KinesisClient;
@@ -64,6 +65,17 @@ final class Main {
             new Cases(new Api(trusting)).addTo(secure);
         }
         counts.add(secure.run());
+
+        // One encoding only, whatever the JVM is told: Firehose has no CBOR. So one run of the two is enough.
+        if (encoding.equals("JSON")) {
+            Suite firehose = new Suite(NAME + " (blocking)", "JSON", "firehose");
+            new Firehose(FirehoseClient.builder()
+                    .endpointOverride(endpoint)
+                    .region(Region.US_EAST_1)
+                    .credentialsProvider(CREDENTIALS)
+                    .build()).addTo(firehose);
+            counts.add(firehose.run());
+        }
         Harness.finish(counts);
     }
 
