@@ -17,6 +17,7 @@ mod options;
 mod orc;
 mod parquet;
 mod schema;
+pub mod table;
 mod varint;
 mod writer;
 

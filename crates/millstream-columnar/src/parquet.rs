@@ -8,6 +8,7 @@
 //! Pages are encoded and compressed as they fill, so what is held for a row group is its pages, not
 //! its values; a row group ends when its pages reach the block's size.
 
+mod annotation;
 mod bounds;
 mod chunk;
 mod delta;
@@ -24,6 +25,8 @@ use crate::batch::Batch;
 use crate::compress::Codec;
 use crate::options::{ParquetCompression, ParquetOptions};
 use crate::schema::Schema;
+pub(crate) use annotation::{Annotation, Logical};
+pub(crate) use bounds::Bounds;
 use chunk::{Chunk, ChunkMeta};
 use leaf::Leaf;
 
@@ -35,6 +38,8 @@ const MAGIC: &[u8] = b"PAR1";
 pub(crate) struct ParquetFile {
     options: ParquetOptions,
     schema: Schema,
+    /// One a node of the schema, depth first, for tables that have metadata; else none.
+    annotations: Vec<Annotation>,
     leaves: Vec<Leaf>,
     /// One a leaf: the row group being written.
     chunks: Vec<Chunk>,
@@ -56,11 +61,21 @@ struct RowGroup {
 
 impl ParquetFile {
     pub(crate) fn new(schema: &Schema, options: &ParquetOptions) -> Self {
-        let leaves = leaf::leaves(schema, options.timestamp);
+        Self::annotated(schema, Vec::new(), options)
+    }
+
+    /// A file whose schema says which field of a table each node is.
+    pub(crate) fn annotated(
+        schema: &Schema,
+        annotations: Vec<Annotation>,
+        options: &ParquetOptions,
+    ) -> Self {
+        let leaves = leaf::leaves(schema, options.timestamp, &annotations);
         let chunks = leaves.iter().map(|leaf| Chunk::new(leaf, options)).collect();
         Self {
             options: options.clone(),
             schema: schema.clone(),
+            annotations,
             leaves,
             chunks,
             rows: 0,
@@ -113,9 +128,44 @@ impl ParquetFile {
     pub(crate) fn finish(mut self) -> Vec<Bytes> {
         self.end_group();
         let codec = codec(self.options.compression);
-        let footer = footer::footer(&self.schema, &self.leaves, &self.groups, codec, self.bytes);
+        let schema = (&self.schema, self.annotations.as_slice());
+        let footer = footer::footer(schema, &self.leaves, &self.groups, codec, self.bytes);
         self.ready.push(footer);
         self.ready
+    }
+
+    /// What is in each leaf, once all rows are in row groups, and where these begin.
+    pub(crate) fn summary(&mut self) -> (Vec<LeafSummary>, Vec<u64>) {
+        self.end_group();
+        let mut leaves: Vec<LeafSummary> = self.leaves.iter().map(LeafSummary::new).collect();
+        for group in &self.groups {
+            for (leaf, chunk) in leaves.iter_mut().zip(&group.chunks) {
+                leaf.bytes += chunk.compressed as u64;
+                leaf.entries += chunk.entries as u64;
+                leaf.nulls += chunk.nulls as u64;
+                leaf.bounds.merge(&chunk.bounds);
+            }
+        }
+        (leaves, self.groups.iter().map(|group| group.start as u64).collect())
+    }
+}
+
+/// What is in one leaf of a file.
+#[derive(Debug)]
+pub(crate) struct LeafSummary {
+    pub(crate) id: i32,
+    /// Whether an ancestor repeats, so that entries are not rows.
+    pub(crate) repeats: bool,
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
+    pub(crate) nulls: u64,
+    pub(crate) bounds: Bounds,
+}
+
+impl LeafSummary {
+    fn new(leaf: &Leaf) -> Self {
+        let (id, repeats) = (leaf.id, leaf.repetition_max > 0);
+        Self { id, repeats, bytes: 0, entries: 0, nulls: 0, bounds: leaf.bounds.empty() }
     }
 }
 

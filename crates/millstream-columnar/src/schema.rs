@@ -85,6 +85,11 @@ impl Schema {
         Ok(Self { fields })
     }
 
+    /// Columns whose types are known already, by names that need not differ beyond case.
+    pub(crate) fn of(fields: Vec<Field>) -> Self {
+        Self { fields }
+    }
+
     /// The columns, in order.
     pub fn fields(&self) -> &[Field] {
         &self.fields

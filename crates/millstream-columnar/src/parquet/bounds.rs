@@ -13,7 +13,7 @@ const TEXT_BYTES_MAX: usize = 64;
 
 /// Smallest and largest, if there were any.
 #[derive(Clone, Debug)]
-pub(super) enum Bounds {
+pub(crate) enum Bounds {
     /// Values that have no order.
     Unordered,
     Boolean(Option<(bool, bool)>),
@@ -27,9 +27,9 @@ pub(super) enum Bounds {
 
 /// Bounds as the file holds them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Encoded {
-    pub(super) min: Vec<u8>,
-    pub(super) max: Vec<u8>,
+pub(crate) struct Encoded {
+    pub(crate) min: Vec<u8>,
+    pub(crate) max: Vec<u8>,
     pub(super) min_exact: bool,
     pub(super) max_exact: bool,
 }
@@ -40,7 +40,7 @@ impl Bounds {
             Physical::Boolean => Self::Boolean(None),
             Physical::Int32 => Self::Int(None),
             Physical::Int64 | Physical::Micros => Self::BigInt(None),
-            Physical::Int96 => Self::Unordered,
+            Physical::Int96 | Physical::FixedBytes(_) => Self::Unordered,
             Physical::Float => Self::Float(None),
             Physical::Double => Self::Double(None),
             Physical::Fixed(bytes) => Self::Decimal(None, bytes),
@@ -102,7 +102,7 @@ impl Bounds {
     }
 
     /// The bounds as bytes; `None` where there are none.
-    pub(super) fn encoded(&self) -> Option<Encoded> {
+    pub(crate) fn encoded(&self) -> Option<Encoded> {
         let exact = |min: &[u8], max: &[u8]| Encoded {
             min: min.to_vec(),
             max: max.to_vec(),

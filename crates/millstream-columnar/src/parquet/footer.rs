@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use super::annotation::{Annotation, Logical};
 use super::chunk::ChunkMeta;
-use super::leaf::{Leaf, Physical, physical};
+use super::leaf::{Leaf, Physical, annotated};
 use super::thrift::Struct;
 use super::{MAGIC, RowGroup};
 use crate::compress::Codec;
@@ -19,7 +20,7 @@ const REPEATED: i32 = 2;
 
 /// Everything behind the last row group, which ends at `start` in the file.
 pub(super) fn footer(
-    schema: &Schema,
+    (schema, annotations): (&Schema, &[Annotation]),
     leaves: &[Leaf],
     groups: &[RowGroup],
     codec: Codec,
@@ -38,8 +39,9 @@ pub(super) fn footer(
     } else {
         ParquetTimestamp::Int96
     };
-    let mut elements = Elements { out: Vec::new(), timestamp };
-    let root = Struct::new().binary(4, b"hive_schema").i32(5, count(schema.fields().len()));
+    let mut elements = Elements { out: Vec::new(), timestamp, annotations: annotations.iter() };
+    let name = if annotations.is_empty() { &b"hive_schema"[..] } else { b"table" };
+    let root = Struct::new().binary(4, name).i32(5, count(schema.fields().len()));
     elements.out.push(root);
     for field in schema.fields() {
         elements.field(&field.name, &field.kind, OPTIONAL);
@@ -193,59 +195,71 @@ fn column_chunk(chunk: &ChunkMeta, leaf: &Leaf, indexes: Indexes, codec: Codec) 
 }
 
 /// The schema, flattened in depth first order.
-struct Elements {
+struct Elements<'a> {
     out: Vec<Struct>,
     timestamp: ParquetTimestamp,
+    annotations: std::slice::Iter<'a, Annotation>,
 }
 
-impl Elements {
+impl Elements<'_> {
     fn field(&mut self, name: &str, kind: &Type, repetition: i32) {
+        let annotation = self.annotations.next().copied();
         match kind {
             Type::Array(element) => {
-                self.group(name, repetition, 1, Some((converted::LIST, 3)));
-                self.group("list", REPEATED, 1, None);
+                self.group(name, repetition, (1, Some((converted::LIST, 3))), annotation);
+                self.group("list", REPEATED, (1, None), None);
                 self.field("element", element, OPTIONAL);
             }
             Type::Map(key, value) => {
-                self.group(name, repetition, 1, Some((converted::MAP, 2)));
-                self.group("key_value", REPEATED, 2, None);
+                self.group(name, repetition, (1, Some((converted::MAP, 2))), annotation);
+                self.group("key_value", REPEATED, (2, None), None);
                 self.field("key", key, REQUIRED);
                 self.field("value", value, OPTIONAL);
             }
             Type::Struct(fields) => {
-                self.group(name, repetition, fields.len(), None);
+                self.group(name, repetition, (fields.len(), None), annotation);
                 for Field { name, kind } in fields {
                     self.field(name, kind, OPTIONAL);
                 }
             }
-            _ => self.leaf(name, kind, repetition),
+            _ => self.leaf(name, kind, repetition, annotation),
         }
     }
 
-    /// `annotation` is a converted type and the logical type's place in its union.
+    /// `form` is how many children there are, and a converted type with the logical type's place
+    /// in its union.
     fn group(
         &mut self,
         name: &str,
         repetition: i32,
-        children: usize,
-        annotation: Option<(i32, u8)>,
+        (children, form): (usize, Option<(i32, u8)>),
+        annotation: Option<Annotation>,
     ) {
         let mut element =
             Struct::new().i32(3, repetition).binary(4, name.as_bytes()).i32(5, count(children));
-        if let Some((converted, logical)) = annotation {
-            let logical = Struct::new().nested(logical, Struct::new());
-            element = element.i32(6, converted).nested(10, logical);
+        if let Some((converted, _)) = form {
+            element = element.i32(6, converted);
+        }
+        if let Some(annotation) = annotation {
+            element = element.i32(9, annotation.id);
+        }
+        if let Some((_, logical)) = form {
+            element = element.nested(10, Struct::new().nested(logical, Struct::new()));
         }
         self.out.push(element);
     }
 
-    fn leaf(&mut self, name: &str, kind: &Type, repetition: i32) {
-        let physical = physical(kind, self.timestamp);
+    fn leaf(&mut self, name: &str, kind: &Type, repetition: i32, annotation: Option<Annotation>) {
+        let physical = annotated(kind, self.timestamp, annotation.as_ref());
         let mut element = Struct::new().i32(1, physical_code(physical));
-        if let Physical::Fixed(bytes) = physical {
+        if let Physical::Fixed(bytes) | Physical::FixedBytes(bytes) = physical {
             element = element.i32(2, count(bytes));
         }
         element = element.i32(3, repetition).binary(4, name.as_bytes());
+        if let Some(annotation) = annotation {
+            self.out.push(annotated_leaf(element, kind, annotation));
+            return;
+        }
         let empty = Struct::new;
         element = match kind {
             Type::String | Type::Char(_) | Type::Varchar(_) => {
@@ -271,6 +285,46 @@ impl Elements {
             _ => element,
         };
         self.out.push(element);
+    }
+}
+
+/// A leaf whose type and number a table's metadata gives.
+fn annotated_leaf(element: Struct, kind: &Type, annotation: Annotation) -> Struct {
+    let empty = Struct::new;
+    let (id, micros) = (annotation.id, || empty().nested(2, empty()));
+    let decimal = match (annotation.logical, kind) {
+        (Logical::Decimal { precision, scale }, _) => Some((precision, scale)),
+        (Logical::Own, Type::Decimal { precision, scale }) => Some((*precision, *scale)),
+        _ => None,
+    };
+    if let Some((precision, scale)) = decimal {
+        let (precision, scale) = (i32::from(precision), i32::from(scale));
+        let logical = empty().nested(5, empty().i32(1, scale).i32(2, precision));
+        let element = element.i32(6, converted::DECIMAL).i32(7, scale).i32(8, precision);
+        return element.i32(9, id).nested(10, logical);
+    }
+    let (converted, logical) = match (annotation.logical, kind) {
+        (Logical::Own, Type::String) => (Some(converted::UTF8), Some(empty().nested(1, empty()))),
+        (Logical::Own, Type::Date) => (Some(converted::DATE), Some(empty().nested(6, empty()))),
+        (Logical::Time, _) => {
+            let time = empty().bool(1, false).nested(2, micros());
+            (None, Some(empty().nested(7, time)))
+        }
+        (Logical::Timestamp { utc }, _) => {
+            let converted = utc.then_some(converted::TIMESTAMP_MICROS);
+            (converted, Some(empty().nested(8, empty().bool(1, utc).nested(2, micros()))))
+        }
+        (Logical::Uuid, _) => (None, Some(empty().nested(14, empty()))),
+        (Logical::Fixed(_) | Logical::Decimal { .. } | Logical::Own, _) => (None, None),
+    };
+    let element = match converted {
+        Some(converted) => element.i32(6, converted),
+        None => element,
+    };
+    let element = element.i32(9, id);
+    match logical {
+        Some(logical) => element.nested(10, logical),
+        None => element,
     }
 }
 
@@ -300,7 +354,7 @@ fn physical_code(physical: Physical) -> i32 {
         Physical::Float => 4,
         Physical::Double => 5,
         Physical::Bytes => 6,
-        Physical::Fixed(_) => 7,
+        Physical::Fixed(_) | Physical::FixedBytes(_) => 7,
     }
 }
 

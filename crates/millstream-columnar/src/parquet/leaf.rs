@@ -1,5 +1,6 @@
 //! The columns that Parquet stores: the leaves of the schema, and how each type is written.
 
+use super::annotation::{Annotation, Logical};
 use super::bounds::Bounds;
 use crate::options::ParquetTimestamp;
 use crate::schema::{Field, Schema, Type};
@@ -19,6 +20,8 @@ pub(super) enum Physical {
     Bytes,
     /// A decimal, the high byte first, in so many bytes.
     Fixed(usize),
+    /// Values that all have so many bytes.
+    FixedBytes(usize),
 }
 
 /// A leaf of the schema.
@@ -33,27 +36,38 @@ pub(super) struct Leaf {
     pub(super) repetition_max: u8,
     /// Empty statistics of the right kind.
     pub(super) bounds: Bounds,
+    /// The number that a table's metadata has for it; 0 without annotations.
+    pub(super) id: i32,
 }
 
 /// All leaves, in the order of the schema.
-pub(super) fn leaves(schema: &Schema, timestamp: ParquetTimestamp) -> Vec<Leaf> {
-    let mut walk = Walk { leaves: Vec::new(), path: Vec::new(), timestamp };
+///
+/// `annotations` has one for each node of the schema, depth first, or none at all.
+pub(super) fn leaves(
+    schema: &Schema,
+    timestamp: ParquetTimestamp,
+    annotations: &[Annotation],
+) -> Vec<Leaf> {
+    let annotations = annotations.iter();
+    let mut walk = Walk { leaves: Vec::new(), path: Vec::new(), timestamp, annotations };
     for Field { name, kind } in schema.fields() {
         walk.field(name, kind, (0, 0), true);
     }
     walk.leaves
 }
 
-struct Walk {
+struct Walk<'a> {
     leaves: Vec<Leaf>,
     path: Vec<String>,
     timestamp: ParquetTimestamp,
+    annotations: std::slice::Iter<'a, Annotation>,
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Levels are those of the parent.
     fn field(&mut self, name: &str, kind: &Type, levels: (u8, u8), optional: bool) {
         self.path.push(name.to_owned());
+        let annotation = self.annotations.next();
         let (definition, repetition) = (levels.0 + u8::from(optional), levels.1);
         match kind {
             Type::Array(element) => {
@@ -73,13 +87,14 @@ impl Walk {
                 }
             }
             _ => {
-                let physical = physical(kind, self.timestamp);
+                let physical = annotated(kind, self.timestamp, annotation);
                 self.leaves.push(Leaf {
                     path: self.path.clone(),
                     physical,
                     definition_max: definition,
                     repetition_max: repetition,
                     bounds: Bounds::new(physical),
+                    id: annotation.map_or(0, |annotation| annotation.id),
                 });
             }
         }
@@ -87,8 +102,21 @@ impl Walk {
     }
 }
 
+/// How a type that is not nested is stored, where a table's metadata says more of it.
+pub(super) fn annotated(
+    kind: &Type,
+    timestamp: ParquetTimestamp,
+    annotation: Option<&Annotation>,
+) -> Physical {
+    match annotation.map(|annotation| annotation.logical) {
+        Some(Logical::Uuid) => Physical::FixedBytes(16),
+        Some(Logical::Fixed(bytes)) => Physical::FixedBytes(bytes),
+        _ => physical(kind, timestamp),
+    }
+}
+
 /// How a type that is not nested is stored.
-pub(super) fn physical(kind: &Type, timestamp: ParquetTimestamp) -> Physical {
+fn physical(kind: &Type, timestamp: ParquetTimestamp) -> Physical {
     match kind {
         Type::Boolean => Physical::Boolean,
         Type::TinyInt | Type::SmallInt | Type::Int | Type::Date => Physical::Int32,
@@ -133,7 +161,7 @@ mod tests {
     fn levels_count_what_may_be_missing_and_what_repeats() {
         let kind = "array<struct<a:int,m:map<string,array<double>>>>";
         let schema = Schema::parse(&[("c".to_owned(), kind.to_owned())]).unwrap();
-        let found: Vec<_> = leaves(&schema, ParquetTimestamp::Int96)
+        let found: Vec<_> = leaves(&schema, ParquetTimestamp::Int96, &[])
             .into_iter()
             .map(|leaf| (leaf.path.join("."), leaf.definition_max, leaf.repetition_max))
             .collect();

@@ -30,7 +30,10 @@ pub(super) fn append(out: &mut Vec<u8>, physical: Physical, values: &Values, ran
         }
         Values::Bytes(values) => {
             for value in values.slices(range) {
-                text(out, value);
+                match physical {
+                    Physical::FixedBytes(_) => out.extend_from_slice(value),
+                    _ => text(out, value),
+                }
             }
         }
         Values::Boolean(_) | Values::Array(..) | Values::Map(..) | Values::Struct(_) => {
@@ -62,7 +65,7 @@ pub(super) fn size(physical: Physical, values: &Values, range: Range<usize>) -> 
         (Physical::Int32 | Physical::Float, _) => range.len() * 4,
         (Physical::Int64 | Physical::Micros | Physical::Double, _) => range.len() * 8,
         (Physical::Int96, _) => range.len() * 12,
-        (Physical::Fixed(bytes), _) => range.len() * bytes,
+        (Physical::Fixed(bytes) | Physical::FixedBytes(bytes), _) => range.len() * bytes,
         (Physical::Bytes, Values::Bytes(values)) => {
             if range.is_empty() {
                 return 0;
