@@ -10,13 +10,15 @@ import tempfile
 from harness import ENDPOINT, REGION, RING, Suite, equal, eventually, finish, fresh_name
 
 suite = Suite("AWS CLI", "JSON")
+firehose = Suite("AWS CLI", "JSON", "firehose")
+ROLE = "arn:aws:iam::000000000000:role/delivery"
 
 # The entry point of the pinned package in this very environment, whatever else is on the path.
 ENTRY = "import sys; from awscli.clidriver import main; sys.exit(main())"
 
 
-def run(command, *arguments):
-    """Runs one command and gives (exit status, output, errors)."""
+def run(command, *arguments, service="kinesis"):
+    """Runs one command of a service and gives (exit status, output, errors)."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": tempfile.gettempdir(),
@@ -26,14 +28,14 @@ def run(command, *arguments):
         "AWS_MAX_ATTEMPTS": "1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    line = [sys.executable, "-c", ENTRY, "--endpoint-url", ENDPOINT, "kinesis", command, *arguments]
+    line = [sys.executable, "-c", ENTRY, "--endpoint-url", ENDPOINT, service, command, *arguments]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
-def aws(command, *arguments):
+def aws(command, *arguments, service="kinesis"):
     """Runs one command that must succeed and gives its parsed output."""
-    status, output, errors = run(command, *arguments)
+    status, output, errors = run(command, *arguments, service=service)
     assert status == 0, f"{command}: exit {status}: {errors}"
     return json.loads(output) if output.strip() else None
 
@@ -180,5 +182,86 @@ def an_error_is_told():
     assert "not found" in errors, errors
 
 
+def deliver(command, *arguments):
+    """Runs one command of Firehose that must succeed."""
+    return aws(command, *arguments, service="firehose")
+
+
+class Delivery:
+    """A delivery stream of its own for one case."""
+
+    def __init__(self):
+        self.name = fresh_name("cli")
+        self.at = ("--delivery-stream-name", self.name)
+        destination = f"RoleARN={ROLE},BucketARN=arn:aws:s3:::{fresh_name()},BufferingHints={{SizeInMBs=7,IntervalInSeconds=61}}"
+        self.arn = deliver("create-delivery-stream", *self.at, "--delivery-stream-type", "DirectPut", "--tags",
+                           "Key=a,Value=1", "--extended-s3-destination-configuration", destination)["DeliveryStreamARN"]
+
+    def __enter__(self):
+        eventually(lambda: self.describe()["DeliveryStreamStatus"] == "ACTIVE", "the delivery stream is ACTIVE")
+        return self
+
+    def __exit__(self, *_):
+        deliver("delete-delivery-stream", *self.at, "--allow-force-delete")
+
+    def describe(self):
+        return deliver("describe-delivery-stream", *self.at)["DeliveryStreamDescription"]
+
+
+@firehose.case("CreateDeliveryStream", "DescribeDeliveryStream", "ListDeliveryStreams", "PutRecord", "PutRecordBatch",
+               "DeleteDeliveryStream")
+def the_first_delivery():
+    """create-, describe- and list-delivery-stream(s), put-record, put-record-batch, delete-delivery-stream"""
+    with Delivery() as delivery:
+        described = delivery.describe()
+        equal(described["DeliveryStreamARN"], delivery.arn, "ARN")
+        told = described["Destinations"][0]["ExtendedS3DestinationDescription"]
+        equal(told["BufferingHints"], {"SizeInMBs": 7, "IntervalInSeconds": 61}, "hints")
+        assert delivery.name in deliver("list-delivery-streams", "--limit", "10000")["DeliveryStreamNames"]
+        one = deliver("put-record", *delivery.at, "--record", '{"Data": "one\\n"}')
+        assert one["RecordId"] and one["Encrypted"] is False, one
+        records = json.dumps([{"Data": text} for text in ("two\n", "three\n")])
+        batch = deliver("put-record-batch", *delivery.at, "--records", records)
+        equal(batch["FailedPutCount"], 0, "failed")
+        equal(len({one["RecordId"], *(each["RecordId"] for each in batch["RequestResponses"])}), 3, "ids")
+        name = delivery.name
+    eventually(lambda: name not in deliver("list-delivery-streams", "--limit", "10000")["DeliveryStreamNames"],
+               "the delivery stream is gone")
+
+
+@firehose.case("UpdateDestination", "TagDeliveryStream", "UntagDeliveryStream", "ListTagsForDeliveryStream",
+               "StartDeliveryStreamEncryption", "StopDeliveryStreamEncryption")
+def settings_of_a_delivery():
+    """update-destination, tags, encryption"""
+    with Delivery() as delivery:
+        described = delivery.describe()
+        deliver("update-destination", *delivery.at, "--current-delivery-stream-version-id", described["VersionId"],
+                "--destination-id", described["Destinations"][0]["DestinationId"],
+                "--extended-s3-destination-update", "CompressionFormat=GZIP")
+        described = delivery.describe()
+        equal(described["VersionId"], "2", "version")
+        told = described["Destinations"][0]["ExtendedS3DestinationDescription"]
+        equal((told["CompressionFormat"], told["BufferingHints"]["SizeInMBs"]), ("GZIP", 7), "destination")
+        deliver("tag-delivery-stream", *delivery.at, "--tags", "Key=b,Value=2", "Key=c,Value=3")
+        deliver("untag-delivery-stream", *delivery.at, "--tag-keys", "a", "c")
+        tags = deliver("list-tags-for-delivery-stream", *delivery.at)["Tags"]
+        equal(tags, [{"Key": "b", "Value": "2"}], "tags")
+        status = lambda: delivery.describe()["DeliveryStreamEncryptionConfiguration"]["Status"]  # noqa: E731
+        deliver("start-delivery-stream-encryption", *delivery.at,
+                "--delivery-stream-encryption-configuration-input", "KeyType=AWS_OWNED_CMK")
+        eventually(lambda: status() == "ENABLED", "ENABLED")
+        deliver("stop-delivery-stream-encryption", *delivery.at)
+        eventually(lambda: status() == "DISABLED", "DISABLED")
+
+
+@firehose.case("PutRecord")
+def an_error_of_firehose_is_told():
+    """an error is printed with its code and text, and the exit status says so"""
+    name = fresh_name("missing")
+    status, _, errors = run("put-record", "--delivery-stream-name", name, "--record", '{"Data": "x"}', service="firehose")
+    assert status not in (0, 1), status
+    assert "(ResourceNotFoundException)" in errors and name in errors, errors
+
+
 if __name__ == "__main__":
-    finish([suite.run()])
+    finish([suite.run(), firehose.run()])

@@ -1,10 +1,9 @@
 //! The cases.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region, retry::RetryConfig};
-use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
@@ -16,7 +15,7 @@ use aws_sdk_kinesis::types::{
     SubscribeToShardEventStream,
 };
 
-use crate::harness::{Failure, Outcome, Run, equal, eventually, holds};
+use crate::harness::{Failure, Outcome, Run, equal, eventually, fresh_name, holds, refused};
 
 const FIRST: &str = "shardId-000000000000";
 const HALF: &str = "170141183460469231731687303715884105728";
@@ -108,8 +107,7 @@ async fn with_stream(
     shards: Option<i32>,
     prove: impl AsyncFnOnce(&str, &str) -> Outcome,
 ) -> Outcome {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let name = format!("conformance-{nanos:x}");
+    let name = fresh_name()?;
     client.create_stream().stream_name(&name).set_shard_count(shards).tags("a", "1").send().await?;
     let arn = active(client, &name).await?.stream_arn;
     let outcome = prove(&name, &arn).await;
@@ -166,13 +164,6 @@ async fn register(client: &Client, arn: &str) -> Result<String, Failure> {
     })
     .await?;
     Ok(consumer)
-}
-
-fn refused<T>(answer: Result<T, impl ProvideErrorMetadata>, code: &str, fragment: &str) -> Outcome {
-    let Err(error) = answer else { return Err(format!("no {code}").into()) };
-    equal(error.code(), Some(code), "error code")?;
-    let message = error.message().unwrap_or_default();
-    holds(message.contains(fragment), &format!("{fragment:?} is not in {message:?}"))
 }
 
 async fn a_stream_lives(client: &Client) -> Outcome {

@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_sdk_kinesis::error::ProvideErrorMetadata;
 
 /// Why a case failed; any error will do.
 pub(crate) type Failure = Box<dyn Error>;
@@ -22,6 +24,7 @@ pub(crate) fn endpoint() -> String {
 pub(crate) struct Run {
     client: &'static str,
     encoding: &'static str,
+    service: &'static str,
     passed: u32,
     failed: u32,
 }
@@ -29,7 +32,13 @@ pub(crate) struct Run {
 impl Run {
     /// Nothing run yet.
     pub(crate) fn new(client: &'static str, encoding: &'static str) -> Self {
-        Self { client, encoding, passed: 0, failed: 0 }
+        Self { client, encoding, service: "kinesis", passed: 0, failed: 0 }
+    }
+
+    /// What runs from here on is of this service.
+    pub(crate) fn of(&mut self, service: &'static str) -> &mut Self {
+        self.service = service;
+        self
     }
 
     /// Runs one case, unless CONFORMANCE_ONLY leaves it out.
@@ -54,6 +63,7 @@ impl Run {
         let line = serde_json::json!({
             "client": self.client,
             "encoding": self.encoding,
+            "service": self.service,
             "case": sentence,
             "operations": operations.split(' ').collect::<Vec<_>>(),
             "outcome": word,
@@ -106,6 +116,24 @@ pub(crate) fn equal<T: PartialEq + Debug>(found: T, wanted: T, what: &str) -> Ou
 /// Refuses unless the condition holds.
 pub(crate) fn holds(condition: bool, what: &str) -> Outcome {
     if condition { Ok(()) } else { Err(what.to_owned().into()) }
+}
+
+/// A name that no other case or run has used.
+pub(crate) fn fresh_name() -> Result<String, Failure> {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    Ok(format!("conformance-{nanos:x}"))
+}
+
+/// Expects the error of that code, with a part of its text.
+pub(crate) fn refused<T>(
+    answer: Result<T, impl ProvideErrorMetadata>,
+    code: &str,
+    fragment: &str,
+) -> Outcome {
+    let Err(error) = answer else { return Err(format!("no {code}").into()) };
+    equal(error.code(), Some(code), "error code")?;
+    let message = error.message().unwrap_or_default();
+    holds(message.contains(fragment), &format!("{fragment:?} is not in {message:?}"))
 }
 
 /// Polls until the probe is true, since state changes take time by contract.

@@ -4,6 +4,7 @@
 //! CONFORMANCE_RESULTS names, in the same form as every other suite.
 
 mod cases;
+mod firehose;
 mod harness;
 
 use std::process::ExitCode;
@@ -13,5 +14,7 @@ async fn main() -> ExitCode {
     let client = cases::client(&harness::endpoint());
     let mut run = harness::Run::new("AWS SDK for Rust", "JSON");
     cases::run_all(&client, &mut run).await;
+    let deliveries = firehose::client(&harness::endpoint());
+    firehose::run_all(&deliveries, run.of("firehose")).await;
     run.finish()
 }
