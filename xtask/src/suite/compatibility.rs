@@ -58,8 +58,8 @@ const FIREHOSE_DIFFERENCES: &[&str] = &[
      once while the server runs, and at least once across its restarts.",
     "A function is told of a record from Kafka its data and its timestamp, not its offset or its key.",
     "WebAssembly transforms are not built; Lambda functions over HTTP and jq filters in the server are.",
-    "OpenSearch and Splunk are judged by strict stand-ins, since no real server can be had from the \
-     package registries; S3, Glue, PostgreSQL and Kafka are real servers.",
+    "Splunk is judged by a strict stand-in, since no real one can be had from the package registries; \
+     OpenSearch, S3, Glue, PostgreSQL and Kafka are real servers.",
     "CopyOptions of a PostgreSQL destination are translated as far as COPY has them; others are \
      refused at creation.",
     "KMS keys, roles, VPC and CloudWatch Logs settings are kept and shown; error logs are in the \
