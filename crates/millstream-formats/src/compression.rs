@@ -3,28 +3,38 @@
 //! Owns the five forms of `CompressionFormat` and their file extensions. Invariant: the output
 //! depends on the input and the entry's name alone, never on how the input was cut or on the time
 //! (times in headers are zero), so an object that is written again is the same object. Memory is
-//! bounded by the caller's takes: at most one block waits inside.
+//! bounded by the caller's takes: at most [`BLOCKS_MAX`] blocks wait inside.
 //! Source: Firehose API reference, `ExtendedS3DestinationConfiguration`; the default extensions
 //! from the guide's "Configure Amazon S3 object name format".
 
+mod blocks;
+mod gzip;
 mod hadoop_snappy;
 mod zip;
 
+use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::write::GzEncoder;
 use snap::write::FrameEncoder;
 
+use gzip::GzipEncoder;
 use hadoop_snappy::HadoopSnappyEncoder;
 use zip::ZipEncoder;
 
-/// The level of GZIP and ZIP: gzip's own default, so that sizes are what `gzip` would give.
-const DEFLATE_LEVEL: u32 = 6;
+/// Input of a block of GZIP and ZIP. Large, since each costs a flush and the window before it once
+/// more; small beside a part of an upload.
+const BLOCK_BYTES: usize = 512 * 1024;
 
-/// What an encoder is given at once, a block of Snappy's framing. Records are small, and each call
-/// costs deflate; and as pieces are always cut here, the output does not depend on how the input
-/// was.
+/// What a codec keeps to itself, about.
+const CODEC_BYTES: usize = 512 * 1024;
+
+/// Blocks of one object under way at most, however many helpers there are.
+const BLOCKS_MAX: usize = 8;
+
+/// What Snappy's encoder is given at once: a block of its framing. As pieces are always cut here,
+/// the output does not depend on how the input was.
 const STAGE_BYTES: usize = 64 * 1024;
 
 /// Why an encoder's writes cannot fail.
@@ -57,6 +67,37 @@ impl Compression {
             Self::HadoopSnappy => ".hsnappy",
         }
     }
+
+    /// Bytes of memory that making an object of `bytes` (before compression) takes at most, beside
+    /// what of it is ready: with so many helpers.
+    pub const fn working_bytes(self, bytes: usize, helpers: usize) -> usize {
+        match self {
+            Self::None => 0,
+            // Input, its output as long as that is behind a block that takes longer, the codec.
+            Self::Gzip | Self::Zip => {
+                let (wanted, most) = (bytes.div_ceil(BLOCK_BYTES), blocks_max(helpers));
+                (2 * BLOCK_BYTES + CODEC_BYTES) * if wanted < most { wanted } else { most }
+            }
+            Self::Snappy | Self::HadoopSnappy => CODEC_BYTES,
+        }
+    }
+}
+
+/// Threads that take work off the one that compresses an object.
+pub trait Helpers: fmt::Debug + Send + Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Has `work`, which takes some milliseconds, done by one that is free now. Where none is,
+    /// drops it and says so with false.
+    fn try_run(&self, work: Box<dyn FnOnce() + Send>) -> bool;
+}
+
+/// Blocks of one object under way at most, with so many helpers: about twice as many as can be
+/// worked on, so that none waits for another, up to a limit.
+const fn blocks_max(helpers: usize) -> usize {
+    let wanted = 2 * helpers + 1;
+    if wanted < BLOCKS_MAX { wanted } else { BLOCKS_MAX }
 }
 
 /// Compresses one object.
@@ -75,13 +116,13 @@ impl Compression {
 /// ```
 pub struct Compressor {
     encoder: Encoder,
-    /// Input for the encoder, shorter than [`STAGE_BYTES`].
+    /// Input for Snappy's encoder, shorter than [`STAGE_BYTES`].
     stage: Vec<u8>,
 }
 
 enum Encoder {
     None(Vec<u8>),
-    Gzip(Box<GzEncoder<Vec<u8>>>),
+    Gzip(Box<GzipEncoder>),
     Zip(Box<ZipEncoder>),
     Snappy(Box<FrameEncoder<Vec<u8>>>),
     HadoopSnappy(Box<HadoopSnappyEncoder>),
@@ -91,13 +132,19 @@ impl Compressor {
     /// An object without bytes yet. `entry_name` names the entry of a zip archive (its first
     /// 65,535 bytes), and is not used otherwise.
     pub fn new(compression: Compression, entry_name: &str) -> Self {
+        Self::make(compression, entry_name, None)
+    }
+
+    /// The same object, made with the help of others where it is slow to make: GZIP and ZIP.
+    pub fn helped(compression: Compression, entry_name: &str, helpers: Arc<dyn Helpers>) -> Self {
+        Self::make(compression, entry_name, Some(helpers))
+    }
+
+    fn make(compression: Compression, entry_name: &str, helpers: Option<Arc<dyn Helpers>>) -> Self {
         let encoder = match compression {
             Compression::None => Encoder::None(Vec::new()),
-            Compression::Gzip => {
-                let level = flate2::Compression::new(DEFLATE_LEVEL);
-                Encoder::Gzip(Box::new(GzEncoder::new(Vec::new(), level)))
-            }
-            Compression::Zip => Encoder::Zip(Box::new(ZipEncoder::new(entry_name))),
+            Compression::Gzip => Encoder::Gzip(Box::new(GzipEncoder::new(helpers))),
+            Compression::Zip => Encoder::Zip(Box::new(ZipEncoder::new(entry_name, helpers))),
             Compression::Snappy => Encoder::Snappy(Box::new(FrameEncoder::new(Vec::new()))),
             Compression::HadoopSnappy => {
                 Encoder::HadoopSnappy(Box::new(HadoopSnappyEncoder::new()))
@@ -110,8 +157,10 @@ impl Compressor {
     pub fn write(&mut self, mut data: &[u8]) {
         match &mut self.encoder {
             Encoder::None(output) => output.extend_from_slice(data),
+            Encoder::Gzip(encoder) => encoder.write(data),
+            Encoder::Zip(encoder) => encoder.write(data),
             Encoder::HadoopSnappy(encoder) => encoder.write(data),
-            Encoder::Gzip(_) | Encoder::Zip(_) | Encoder::Snappy(_) => {
+            Encoder::Snappy(_) => {
                 while self.stage.len() + data.len() >= STAGE_BYTES {
                     let (head, rest) = data.split_at(STAGE_BYTES - self.stage.len());
                     self.stage.extend_from_slice(head);
@@ -124,11 +173,8 @@ impl Compressor {
     }
 
     fn encode_stage(&mut self) {
-        match &mut self.encoder {
-            Encoder::Gzip(encoder) => encoder.write_all(&self.stage).expect(INFALLIBLE),
-            Encoder::Zip(encoder) => encoder.write(&self.stage),
-            Encoder::Snappy(encoder) => encoder.write_all(&self.stage).expect(INFALLIBLE),
-            Encoder::None(_) | Encoder::HadoopSnappy(_) => {}
+        if let Encoder::Snappy(encoder) = &mut self.encoder {
+            encoder.write_all(&self.stage).expect(INFALLIBLE);
         }
         self.stage.clear();
     }
@@ -137,7 +183,7 @@ impl Compressor {
     pub fn take(&mut self) -> Bytes {
         let output = match &mut self.encoder {
             Encoder::None(output) => output,
-            Encoder::Gzip(encoder) => encoder.get_mut(),
+            Encoder::Gzip(encoder) => encoder.output(),
             Encoder::Zip(encoder) => encoder.output(),
             Encoder::Snappy(encoder) => encoder.get_mut(),
             Encoder::HadoopSnappy(encoder) => encoder.output(),
@@ -149,7 +195,7 @@ impl Compressor {
     pub fn ready_bytes(&self) -> usize {
         match &self.encoder {
             Encoder::None(output) => output.len(),
-            Encoder::Gzip(encoder) => encoder.get_ref().len(),
+            Encoder::Gzip(encoder) => encoder.ready_bytes(),
             Encoder::Zip(encoder) => encoder.ready_bytes(),
             Encoder::Snappy(encoder) => encoder.get_ref().len(),
             Encoder::HadoopSnappy(encoder) => encoder.ready_bytes(),
@@ -161,7 +207,7 @@ impl Compressor {
         self.encode_stage();
         let output = match self.encoder {
             Encoder::None(output) => output,
-            Encoder::Gzip(encoder) => encoder.finish().expect(INFALLIBLE),
+            Encoder::Gzip(encoder) => encoder.finish(),
             Encoder::Zip(encoder) => encoder.finish(),
             Encoder::Snappy(encoder) => encoder.into_inner().expect(INFALLIBLE),
             Encoder::HadoopSnappy(encoder) => encoder.finish(),

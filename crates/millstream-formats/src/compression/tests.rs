@@ -1,6 +1,7 @@
 //! Compression, read back by decoders that are not ours.
 
 use std::io::Read;
+use std::sync::Mutex;
 
 use proptest::prelude::*;
 
@@ -95,6 +96,75 @@ fn decompress(compression: Compression, object: &[u8]) -> Vec<u8> {
     }
 }
 
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Helpers of every temper.
+#[derive(Default)]
+struct Team {
+    /// What becomes of each work that is offered, in turn and over again.
+    tempers: Vec<Temper>,
+    offered: Mutex<usize>,
+    put_aside: Mutex<Vec<Work>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Temper {
+    Works,
+    Refuses,
+    PutsAside,
+}
+
+impl fmt::Debug for Team {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.tempers)
+    }
+}
+
+impl Helpers for Team {
+    fn count(&self) -> usize {
+        3
+    }
+
+    fn try_run(&self, work: Work) -> bool {
+        let mut offered = self.offered.lock().unwrap();
+        let temper = self.tempers[*offered % self.tempers.len()];
+        *offered += 1;
+        match temper {
+            Temper::Works => drop(std::thread::spawn(work)),
+            Temper::Refuses => return false,
+            Temper::PutsAside => self.put_aside.lock().unwrap().push(work),
+        }
+        true
+    }
+}
+
+/// An object of `data`, made with helpers, and how many blocks were offered to them.
+fn helped(compression: Compression, data: &[u8], tempers: &[Temper]) -> (Vec<u8>, usize) {
+    let team = Arc::new(Team { tempers: tempers.to_vec(), ..Team::default() });
+    let helpers: Arc<dyn Helpers> = Arc::clone(&team) as _;
+    let mut compressor = Compressor::helped(compression, "entry.json", helpers);
+    let mut object = Vec::new();
+    for piece in data.chunks(100_000) {
+        compressor.write(piece);
+        object.extend_from_slice(&compressor.take());
+    }
+    object.extend_from_slice(&compressor.finish());
+    // Whoever comes late finds nothing to do.
+    team.put_aside.lock().unwrap().drain(..).for_each(|work| work());
+    let offered = *team.offered.lock().unwrap();
+    (object, offered)
+}
+
+/// Lines that repeat one another within a window, and differ.
+fn lines(bytes: usize) -> Vec<u8> {
+    let noise = noise(bytes / 8);
+    let lines =
+        noise.chunks(4).map(|it| format!("{{\"number\":{it:?},\"text\":\"all the same\"}}\n"));
+    let mut lines = lines.collect::<String>().into_bytes();
+    lines.truncate(bytes);
+    lines
+}
+
 /// Bytes that no codec shrinks.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_u32;
@@ -150,6 +220,55 @@ fn objects_of_many_blocks_come_back_whole_even_where_nothing_shrinks() {
             "{compression:?}"
         );
     }
+}
+
+#[test]
+fn an_object_is_the_same_whoever_helped_to_make_it() {
+    use Temper::{PutsAside, Refuses, Works};
+    let data = lines(5 * BLOCK_BYTES + 77);
+    for compression in [Compression::Gzip, Compression::Zip] {
+        let alone = compress(compression, &[&data]);
+        assert!(decompress(compression, &alone) == data, "{compression:?}");
+        let teams: [&[Temper]; 5] =
+            [&[Works], &[Refuses], &[PutsAside], &[PutsAside, Works], &[Works, Refuses, PutsAside]];
+        for tempers in teams {
+            let (object, offered) = helped(compression, &data, tempers);
+            assert!(object == alone, "{compression:?} {tempers:?}");
+            assert_eq!(offered, 5, "all blocks but the last");
+        }
+    }
+    for compression in [Compression::None, Compression::Snappy, Compression::HadoopSnappy] {
+        let (object, offered) = helped(compression, &data, &[Works]);
+        assert!(object == compress(compression, &[&data]), "{compression:?}");
+        assert_eq!(offered, 0);
+    }
+}
+
+#[test]
+fn blocks_that_helpers_leave_lying_do_not_pile_up() {
+    let team = Arc::new(Team { tempers: vec![Temper::PutsAside], ..Team::default() });
+    let helpers: Arc<dyn Helpers> = Arc::clone(&team) as _;
+    let mut compressor = Compressor::helped(Compression::Gzip, "", helpers);
+    let blocks_max = blocks_max(team.count());
+    let block = lines(BLOCK_BYTES);
+    for number in 1..=3 * blocks_max {
+        compressor.write(&block);
+        let is_first_done = compressor.ready_bytes() > HEADER_BYTES;
+        assert_eq!(is_first_done, number > blocks_max, "block {number}");
+    }
+}
+
+/// Of a gzip member.
+const HEADER_BYTES: usize = 10;
+
+#[test]
+fn cutting_into_blocks_costs_next_to_nothing_in_size() {
+    let data = lines(8 * BLOCK_BYTES);
+    let mut whole = flate2::read::GzEncoder::new(&data[..], flate2::Compression::new(6));
+    let mut in_one = Vec::new();
+    whole.read_to_end(&mut in_one).unwrap();
+    let in_blocks = compress(Compression::Gzip, &[&data]);
+    assert!(in_blocks.len() * 1_000 < in_one.len() * 1_005, "{} {}", in_blocks.len(), in_one.len());
 }
 
 proptest! {

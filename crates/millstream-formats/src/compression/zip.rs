@@ -3,12 +3,10 @@
 //! Sizes and checksum follow the data (general purpose bit 3), so nothing is held back for them.
 //! Source: PKWARE's APPNOTE.TXT 6.3.x, sections 4.3.7, 4.3.9, 4.3.12 and 4.3.16.
 
-use std::io::Write;
+use std::sync::Arc;
 
-use flate2::Crc;
-use flate2::write::DeflateEncoder;
-
-use super::{DEFLATE_LEVEL, INFALLIBLE};
+use super::Helpers;
+use super::blocks::Blocks;
 
 const LOCAL_HEADER: u32 = 0x0403_4b50;
 const DATA_DESCRIPTOR: u32 = 0x0807_4b50;
@@ -32,15 +30,13 @@ const EXTERNAL_ATTRIBUTES: u32 = 0o100_644 << 16;
 /// Writes the archive.
 pub(super) struct ZipEncoder {
     name: Vec<u8>,
-    deflate: DeflateEncoder<Vec<u8>>,
-    crc: Crc,
-    data_bytes: u64,
+    blocks: Blocks,
     /// Bytes that were taken already: offsets count from the archive's start.
     taken_bytes: u64,
 }
 
 impl ZipEncoder {
-    pub(super) fn new(entry_name: &str) -> Self {
+    pub(super) fn new(entry_name: &str, helpers: Option<Arc<dyn Helpers>>) -> Self {
         let length = floor_char_boundary(entry_name, usize::from(u16::MAX));
         let name = entry_name.as_bytes()[..length].to_vec();
         let mut output = Vec::new();
@@ -50,36 +46,28 @@ impl ZipEncoder {
         put_u16(&mut output, length_u16(&name));
         put_u16(&mut output, 0); // No extra field.
         output.extend_from_slice(&name);
-        let level = flate2::Compression::new(DEFLATE_LEVEL);
-        Self {
-            name,
-            deflate: DeflateEncoder::new(output, level),
-            crc: Crc::new(),
-            data_bytes: 0,
-            taken_bytes: 0,
-        }
+        Self { name, blocks: Blocks::new(output, helpers), taken_bytes: 0 }
     }
 
     pub(super) fn write(&mut self, data: &[u8]) {
-        self.crc.update(data);
-        self.data_bytes += data.len() as u64;
-        self.deflate.write_all(data).expect(INFALLIBLE);
+        self.blocks.write(data);
     }
 
+    /// What is ready, which the caller takes away.
     pub(super) fn output(&mut self) -> &mut Vec<u8> {
-        self.taken_bytes += self.deflate.get_ref().len() as u64;
-        self.deflate.get_mut()
+        self.taken_bytes += self.blocks.ready_bytes() as u64;
+        self.blocks.output()
     }
 
     pub(super) fn ready_bytes(&self) -> usize {
-        self.deflate.get_ref().len()
+        self.blocks.ready_bytes()
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
         let header_bytes = 30 + self.name.len() as u64;
-        let mut output = self.deflate.finish().expect(INFALLIBLE);
+        let (mut output, crc, data_bytes) = self.blocks.finish();
         let deflated = field_u32(self.taken_bytes + output.len() as u64 - header_bytes);
-        let (crc, size) = (self.crc.sum(), field_u32(self.data_bytes));
+        let (crc, size) = (crc.sum(), field_u32(data_bytes));
 
         put_u32(&mut output, DATA_DESCRIPTOR);
         put_u32(&mut output, crc);
