@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::budget::Budget;
+use super::compressors::Compressors;
 use super::connections::Connections;
 use super::couriers::{Couriers, DeliveryStatus, Openers};
 use super::source::Opener;
@@ -65,6 +66,7 @@ impl Deliveries {
             clock,
             rand,
             outlets: Arc::new(connections),
+            compressors: Arc::new(Compressors::of_this_machine()),
             weight_max: WEIGHT_MAX,
         };
         Ok(Self::start_with(firehose, commons))

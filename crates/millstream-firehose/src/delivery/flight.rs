@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use millstream_destinations::Failure;
 use millstream_destinations::objects::{Chunks, PutOptions};
+use millstream_formats::compression::Helpers as _;
 use millstream_formats::prefix::PartitionKeys;
 
 use super::buffer::Buffer;
@@ -112,9 +113,8 @@ impl Flight {
         let key = naming::object_key(origin, all, &self.keys, &self.gauge, draw);
         // Keys of a backup have no partition keys in them, so only their length can be wrong.
         let key = key.unwrap_or_else(|_| self.plain_key("backup"));
-        let compression = all.compression;
-        let name = key.clone();
-        let make = move |buffer: &Arc<Buffer>| object::plain(buffer, compression, &name);
+        let (packing, name) = (self.station.packing(all), key.clone());
+        let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
         match self.put(sink, &key, all, (Patience::Forever, BACKUP), make).await {
             Outcome::Put(contents) => {
                 self.count(&self.station.counters().backup);
@@ -129,8 +129,8 @@ impl Flight {
         let station = Arc::clone(&self.station);
         let errors = &station.plan.backup.errors;
         let key = self.error_key(output, &self.gauge);
-        let (compression, name) = (errors.compression, key.clone());
-        let make = move |buffer: &Arc<Buffer>| object::plain(buffer, compression, &name);
+        let (packing, name) = (station.packing(errors), key.clone());
+        let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
         let forever = (Patience::Forever, BACKUP);
         match self.put(&*station.errors, &key, errors, forever, make).await {
             Outcome::Put(contents) => {
@@ -155,7 +155,7 @@ impl Flight {
         let station = Arc::clone(&self.station);
         let errors = &station.plan.backup.errors;
         let key = self.error_key(output, &failed);
-        let style = DocumentStyle { compression: errors.compression, shape, ended: station.now() };
+        let style = DocumentStyle { packing: station.packing(errors), shape, ended: station.now() };
         let name = key.clone();
         let make = move |buffer: &Arc<Buffer>| object::documents(buffer, &style, reason(), &name);
         let forever = (Patience::Forever, BACKUP);
@@ -319,7 +319,9 @@ impl Flight {
         if objects.conversion.is_some() {
             return bytes.saturating_mul(2).saturating_add(PUT_BYTES);
         }
-        bytes.saturating_add(PUT_BYTES).min(PUT_BYTES_MAX)
+        let packing = self.station.packing(objects);
+        let working = packing.compression.working_bytes(bytes, packing.helpers.count());
+        bytes.saturating_add(PUT_BYTES).min(PUT_BYTES_MAX) + working
     }
 }
 

@@ -16,6 +16,7 @@ use millstream_destinations::objects::Chunks;
 use millstream_formats::compression::{Compression, Compressor};
 
 use super::buffer::{Buffer, Cursor};
+use super::compressors::Compressors;
 use super::frame::Entry;
 use super::gauge::Gauge;
 use super::ids::Ids;
@@ -197,9 +198,22 @@ impl Maker for Plain {
     }
 }
 
+/// How an object is compressed, and with whose help.
+#[derive(Clone, Debug)]
+pub(super) struct Packing {
+    pub(super) compression: Compression,
+    pub(super) helpers: Arc<Compressors>,
+}
+
+impl Packing {
+    fn compressor(&self, key: &str) -> Compressor {
+        Compressor::helped(self.compression, entry_name(key), Arc::clone(&self.helpers) as _)
+    }
+}
+
 /// An object of records as they are.
-pub(super) fn plain(buffer: &Arc<Buffer>, compression: Compression, key: &str) -> (Chunks, Slip) {
-    chunks(buffer, Box::new(Plain(Compressor::new(compression, entry_name(key)))))
+pub(super) fn plain(buffer: &Arc<Buffer>, packing: &Packing, key: &str) -> (Chunks, Slip) {
+    chunks(buffer, Box::new(Plain(packing.compressor(key))))
 }
 
 /// What the entry of a zip archive is called: the object's name without its folders.
@@ -299,7 +313,7 @@ impl Maker for Documents {
 /// How an object of the error output is written.
 #[derive(Clone, Debug)]
 pub(super) struct DocumentStyle {
-    pub(super) compression: Compression,
+    pub(super) packing: Packing,
     pub(super) shape: Shape,
     /// When the last attempt ended.
     pub(super) ended: millstream_core::Timestamp,
@@ -313,7 +327,7 @@ pub(super) fn documents(
     key: &str,
 ) -> (Chunks, Slip) {
     let documents = Documents {
-        compressor: Compressor::new(style.compression, entry_name(key)),
+        compressor: style.packing.compressor(key),
         shape: style.shape.clone(),
         reason,
         ended: style.ended,

@@ -90,8 +90,8 @@ async fn deliver_plain(
         Ok(key) => key,
         Err(failure) => return flight.refuse_as_target(failure, 1).await,
     };
-    let (compression, name) = (target.compression, key.clone());
-    let make = move |buffer: &Arc<Buffer>| object::plain(buffer, compression, &name);
+    let (packing, name) = (flight.station.packing(target), key.clone());
+    let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
     let tries = (patience(target), DESTINATION);
     match flight.put(sink, &key, target, tries, make).await {
         Outcome::Put(contents) => {

@@ -13,15 +13,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::budget::Budget;
+use super::compressors::Compressors;
 use super::error_log::ErrorLog;
 use super::lane::ErrorOutput;
 use super::metrics::Counters;
 use super::naming::Origin;
+use super::object::Packing;
 use super::objects::SchemaMemory;
 use super::outlets::{ObjectSink, Outlets, Warehouse};
 use super::retry::{Next, Patience, Schedule};
 use super::spill::Spill;
-use crate::plan::{Plan, Source, Target};
+use crate::plan::{Objects, Plan, Source, Target};
 
 /// Waits between attempts on a bucket: an object is worth another look twice a minute.
 const OBJECT_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -36,6 +38,7 @@ pub(crate) struct Commons {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rand: Arc<dyn Rand>,
     pub(super) outlets: Arc<dyn Outlets>,
+    pub(super) compressors: Arc<Compressors>,
     /// What the bookkeeping of one delivery stream may weigh, see [`Progress::weight`], before
     /// buffers are let go early.
     ///
@@ -104,6 +107,12 @@ impl Station {
 
     pub(super) fn now(&self) -> Timestamp {
         self.commons.clock.now()
+    }
+
+    /// How the objects of a bucket are compressed.
+    pub(super) fn packing(&self, objects: &Objects) -> Packing {
+        let helpers = Arc::clone(&self.commons.compressors);
+        Packing { compression: objects.compression, helpers }
     }
 
     pub(super) fn counters(&self) -> &Counters {

@@ -95,8 +95,8 @@ async fn stage(
             return Some(Err(failure));
         }
     };
-    let (compression, name) = (target.staging.compression, key.clone());
-    let make = move |buffer: &Arc<Buffer>| object::plain(buffer, compression, &name);
+    let (packing, name) = (station.packing(&target.staging), key.clone());
+    let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
     let forever = (Patience::Forever, BACKUP);
     match flight.put(staging, &key, &target.staging, forever, make).await {
         Outcome::Put(contents) => {

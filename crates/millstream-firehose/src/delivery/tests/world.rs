@@ -17,6 +17,7 @@ use super::history::Tally;
 use super::outside::{ERRORS, MAIN, Outside};
 use super::streams::NoStreams;
 use crate::delivery::budget::Budget;
+use crate::delivery::compressors::Compressors;
 use crate::delivery::couriers::Couriers;
 use crate::delivery::metrics::DeliveryMetrics;
 use crate::delivery::source::Opener;
@@ -182,6 +183,7 @@ impl World {
             clock,
             rand: Arc::new(SeededRand::new(11)),
             outlets: Arc::new(outside.clone()),
+            compressors: Arc::new(Compressors::new(1)),
             weight_max: size.weight_max,
         }
     }
