@@ -8,7 +8,8 @@
 //! * `source`: where records come from. `process`, `transform`: what is done to them.
 //! * `lanes`, `buffer`, `frame`, `spill`, `budget`: records that wait, in bounded memory.
 //! * `flight`: one delivery; of `objects`, of `documents`, to a `warehouse`. `object`: the bytes
-//!   of an object while it is put. `refused`: the error output.
+//!   of an object while it is put; `compressors`: threads that help to make them. `refused`: the
+//!   error output.
 //! * `ledger`, `checkpoint`, `progress`, `position_set`: how far it has come, durably.
 //! * `gauge`, `retry`, `naming`, `lane`, `ids`, `varint`: pure pieces. `metrics`, `error_log`:
 //!   what can be seen. `fail_point`: where tests let it die.
@@ -27,13 +28,14 @@
 mod budget;
 mod buffer;
 mod checkpoint;
+mod compressors;
 mod connections;
 mod courier;
 mod couriers;
 mod deliveries;
 mod documents;
 mod error_log;
-mod fail_point;
+pub(crate) mod fail_point;
 mod flight;
 mod frame;
 mod gauge;
