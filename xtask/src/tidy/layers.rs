@@ -8,8 +8,14 @@ use super::{SourceFile, read};
 /// floor that are listed before it.
 const FLOORS: &[&[&str]] = &[
     &["millstream-core"],
-    &["millstream-wire", "millstream-log", "millstream-formats", "millstream-columnar"],
-    &["millstream-auth"],
+    &[
+        "millstream-wire",
+        "millstream-log",
+        "millstream-formats",
+        "millstream-columnar",
+        "millstream-wasm",
+    ],
+    &["millstream-auth", "millstream-iceberg"],
     &["millstream-api", "millstream-catalog", "millstream-destinations"],
     &["millstream-streams", "millstream-firehose"],
     &["millstream-server", "millstream-client"],
