@@ -86,6 +86,8 @@ struct Inner {
     version: HttpVersion,
     codec: Codec,
     signer: Signer,
+    credentials: SigningCredentials,
+    region: String,
     pool: Pool,
     attempts_max: u32,
     timeout: Duration,
@@ -137,7 +139,9 @@ impl Client {
         Ok(Self(Arc::new(Inner {
             host: HeaderValue::from_str(&authority).expect("an endpoint's host is plain"),
             content_type: HeaderValue::from_static(settings.codec.content_type()),
-            signer: Signer::new(credentials, &settings.region, "kinesis"),
+            signer: Signer::new(credentials.clone(), &settings.region, "kinesis"),
+            credentials,
+            region: settings.region,
             pool: Pool::new(connector, settings.connections.max(1)),
             attempts_max: settings.attempts_max.max(1),
             timeout: settings.timeout,
@@ -207,18 +211,34 @@ impl Client {
         })
     }
 
+    /// Reads what the server itself has at `path`, below its operations; signed for `service`.
+    pub async fn page(&self, service: &str, path: &str) -> Result<Bytes, CallError> {
+        let signer = Signer::new(self.0.credentials.clone(), &self.0.region, service);
+        let request = || self.page_request(&signer, path);
+        self.send(path, request).await.map(|answer| answer.body)
+    }
+
     /// As [`Client::call`], with a body that is already encoded.
     pub(crate) async fn call_bytes(
         &self,
         operation: &str,
         body: Bytes,
     ) -> Result<Answer, CallError> {
+        self.send(operation, || self.request(operation, body.clone())).await
+    }
+
+    /// Sends a request, made anew for each attempt, until it is answered or no attempt helps.
+    async fn send(
+        &self,
+        operation: &str,
+        request: impl Fn() -> Result<Request<Full<Bytes>>, CallError>,
+    ) -> Result<Answer, CallError> {
         let mut attempt = 0;
         let mut stale = 0;
         loop {
             attempt += 1;
             let timeout = self.0.timeout;
-            let tried = tokio::time::timeout(timeout, self.attempt(operation, body.clone())).await;
+            let tried = tokio::time::timeout(timeout, self.attempt(operation, request()?)).await;
             let outcome = tried.unwrap_or_else(|_| Err(Attempt::Call(self.timed_out(operation))));
             match outcome {
                 Ok(answer) => return Ok(answer),
@@ -241,8 +261,11 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, operation: &str, body: Bytes) -> Result<Answer, Attempt> {
-        let request = self.request(operation, body).map_err(Attempt::Call)?;
+    async fn attempt(
+        &self,
+        operation: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Attempt> {
         let mut taken =
             self.0.pool.take().await.map_err(|error| self.transport(operation, error))?;
         let sent = taken.connection.send(request).await;
@@ -291,6 +314,20 @@ impl Client {
             parts.headers.remove(HOST);
         }
         Ok(Request::from_parts(parts, Full::new(body)))
+    }
+
+    fn page_request(&self, signer: &Signer, path: &str) -> Result<Request<Full<Bytes>>, CallError> {
+        let is_http2 = self.0.version == HttpVersion::Http2;
+        let target = if is_http2 { format!("{}{path}", self.0.endpoint) } else { path.to_owned() };
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.uri = target.parse().expect("paths are constants");
+        parts.headers.insert(HOST, self.0.host.clone());
+        parts.headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        signer.sign(&mut parts, Payload::Bytes(&[]), self.0.clock.now())?;
+        if is_http2 {
+            parts.headers.remove(HOST);
+        }
+        Ok(Request::from_parts(parts, Full::default()))
     }
 
     /// Reads an answer to its end and tells an error from a success.

@@ -30,6 +30,7 @@ use crate::limits::{FORM_BYTES_MAX, HASH_ELSEWHERE_BYTES, ServerLimits};
 use crate::metrics::{Collector, MetricsText, ServerMetrics};
 use crate::refusal::{Form, Refusal};
 use crate::reply::ReplyBody;
+use crate::report::Report;
 use crate::request_id::RequestId;
 use crate::route::{Route, form_route, likely_form, route};
 use crate::untaken::Untaken;
@@ -56,6 +57,7 @@ pub(crate) struct Gate {
     pub(crate) budget: Arc<Budget>,
     pub(crate) metrics: ServerMetrics,
     pub(crate) collectors: Vec<Arc<dyn Collector>>,
+    pub(crate) reports: Vec<Arc<dyn Report>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rand: Arc<dyn Rand>,
     pub(crate) is_ready: Arc<AtomicBool>,
@@ -71,25 +73,25 @@ pub(crate) struct Gate {
 pub(crate) struct Overloaded;
 
 /// An operation, and the place of its service in [`SERVICES`].
-type Place = (usize, &'static Operation);
+pub(crate) type Place = (usize, &'static Operation);
 
 /// A body on its way in, and the share of the budget that holds it.
-struct Incoming<'b, B> {
-    body: &'b mut B,
-    share: &'b mut Share,
-    received: Option<Bytes>,
+pub(crate) struct Incoming<'b, B> {
+    pub(crate) body: &'b mut B,
+    pub(crate) share: &'b mut Share,
+    pub(crate) received: Option<Bytes>,
 }
 
 /// How a request ended, for the counters and the log.
-struct Outcome {
-    response: Response<ReplyBody>,
-    operation: Option<Place>,
-    code: Option<Cow<'static, str>>,
-    caller: Option<VerifiedCaller>,
+pub(crate) struct Outcome {
+    pub(crate) response: Response<ReplyBody>,
+    pub(crate) operation: Option<Place>,
+    pub(crate) code: Option<Cow<'static, str>>,
+    pub(crate) caller: Option<VerifiedCaller>,
 }
 
 impl Outcome {
-    fn refused(refusal: &Refusal, id: &RequestId) -> Self {
+    pub(crate) fn refused(refusal: &Refusal, id: &RequestId) -> Self {
         Self {
             response: refusal.response(&id.id).map(ReplyBody::Bytes),
             operation: None,
@@ -101,11 +103,11 @@ impl Outcome {
 
 /// What is known of a request once its head was read.
 #[derive(Clone, Copy)]
-struct Arrival<'a> {
-    parts: &'a Parts,
-    peer: Peer,
-    id: &'a RequestId,
-    received: Timestamp,
+pub(crate) struct Arrival<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) peer: Peer,
+    pub(crate) id: &'a RequestId,
+    pub(crate) received: Timestamp,
 }
 
 impl Gate {
@@ -179,6 +181,11 @@ impl Gate {
             form: likely_form(arrival.parts).unwrap_or(refusal.form),
             ..refusal
         });
+        if checked.is_ok()
+            && let Some(report) = self.report_at(arrival.parts)
+        {
+            return self.report(arrival, report, body, share).await;
+        }
         let routed = checked.and_then(|()| route(arrival.parts, is_empty));
         let refusal = match routed {
             Err(refusal) => refusal,
@@ -198,7 +205,7 @@ impl Gate {
     }
 
     /// Lets a client that is still sending come to read its answer.
-    async fn discard<B: Body<Data = Bytes> + Unpin>(&self, parts: &Parts, body: B) {
+    pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(&self, parts: &Parts, body: B) {
         // One that asked first has not begun to send.
         if !parts.headers.contains_key(EXPECT) {
             discard(body, &self.limits).await;
@@ -226,7 +233,8 @@ impl Gate {
         let place = SERVICES.iter().position(|service| service.id == model.id).unwrap_or_default();
         let place = (place, operation);
         let refuse = |refusal| (Some(place), refusal);
-        let caller = self.admit(arrival, operation, form, &mut incoming).await.map_err(refuse)?;
+        let admitted = self.admit(arrival, model.signing_name, form, &mut incoming).await;
+        let caller = admitted.map_err(refuse)?;
         let body = incoming.received.take().unwrap_or_default();
         let service = self.services.get(place.0).and_then(Option::as_ref);
         let (Some(service), Form::Codec(codec)) = (service, form) else {
@@ -267,10 +275,10 @@ impl Gate {
     }
 
     /// Finds out who calls, and receives the body where it is not yet there.
-    async fn admit<B>(
+    pub(crate) async fn admit<B>(
         &self,
         arrival: Arrival<'_>,
-        operation: &'static Operation,
+        signing_name: &str,
         form: Form,
         incoming: &mut Incoming<'_, B>,
     ) -> Result<VerifiedCaller, Refusal>
@@ -286,8 +294,8 @@ impl Gate {
             }
             Admission::Verified(verifier) => {
                 let refuse = |error| Refusal::signature(form, &error);
-                let name = operation.service.signing_name;
-                let pending = verifier.begin(&signed, name, arrival.received).map_err(refuse)?;
+                let begun = verifier.begin(&signed, signing_name, arrival.received);
+                let pending = begun.map_err(refuse)?;
                 self.receive(incoming, self.limits.body_bytes_max, form).await?;
                 let body = incoming.received.clone().unwrap_or_default();
                 let hash = payload_hash(&body).await;

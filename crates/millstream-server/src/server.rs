@@ -20,6 +20,7 @@ use crate::guard::DevGuard;
 use crate::limits::ServerLimits;
 use crate::listener::Listener;
 use crate::metrics::{Collector, ServerMetrics};
+use crate::report::Report;
 
 /// How long to wait after an accept failed, as when the process has no file handle left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -78,6 +79,7 @@ pub struct ServerBuilder {
     services: Vec<Arc<dyn Service>>,
     limits: ServerLimits,
     collectors: Vec<Arc<dyn Collector>>,
+    reports: Vec<Arc<dyn Report>>,
     host_names: Vec<String>,
     metrics_for_all: bool,
 }
@@ -98,6 +100,12 @@ impl ServerBuilder {
     /// Adds to what `/metrics` says.
     pub fn collector(mut self, collector: Arc<dyn Collector>) -> Self {
         self.collectors.push(collector);
+        self
+    }
+
+    /// Adds a report of the server's own.
+    pub fn report(mut self, report: Arc<dyn Report>) -> Self {
+        self.reports.push(report);
         self
     }
 
@@ -137,6 +145,7 @@ impl ServerBuilder {
             limits: self.limits,
             metrics: ServerMetrics::new(),
             collectors: self.collectors,
+            reports: self.reports,
             clock: self.clock,
             rand: self.rand,
             is_ready: is_ready.clone(),
@@ -168,6 +177,7 @@ impl Server {
             services: Vec::new(),
             limits: ServerLimits::default(),
             collectors: Vec::new(),
+            reports: Vec::new(),
             host_names: Vec::new(),
             metrics_for_all: false,
         }
