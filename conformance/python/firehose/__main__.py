@@ -1,4 +1,4 @@
-"""Runs the Firehose suite: `python -m firehose [api] [objects] [destinations] [opensearch] [sources] [crash] [faults]`."""
+"""Runs the Firehose suite: `python -m firehose [api] [objects] [destinations] [opensearch] [sources] [status] [crash] [faults]`."""
 
 import sys
 import types
@@ -6,12 +6,12 @@ import types
 from durability.server import fresh_folder
 from harness import Suite, finish
 
-from . import api, crash, destinations, faults, objects, opensearch, sources
+from . import api, crash, destinations, faults, objects, opensearch, sources, status
 from .endpoints import Endpoint
 from .parts import Kafka, Millstream, Moto, Postgres
 
 ROOMS = {"api": api, "objects": objects, "destinations": destinations, "opensearch": opensearch, "sources": sources,
-         "crash": crash, "faults": faults}
+         "status": status, "crash": crash, "faults": faults}
 
 
 class Switch(Endpoint):
@@ -72,7 +72,7 @@ class Site(types.SimpleNamespace):
 
     def stop(self):
         for part in reversed(self.started):
-            end = {Millstream: "kill", Postgres: "remove"}.get(type(part), "stop")
+            end = "kill" if isinstance(part, Millstream) else "remove" if isinstance(part, Postgres) else "stop"
             getattr(part, end)()
 
 

@@ -13,7 +13,8 @@
 //!   `plan`, the contract with the delivery. `orders`: the plans in force, for the delivery.
 //! * `delivery`: the engine, which carries plans out. `kafka`: a reader of topics, for it.
 //! * `intake`: puts. `payload`: the bytes of a stored record. `encryption`: the keys they are
-//!   sealed under. `throttle`: quotas.
+//!   sealed under. `throttle`: quotas of puts; `rate`: of calls.
+//! * `overview`: what there is, for whoever watches.
 //! * `transition`: carries CREATING, DELETING and encryption's states through. `housekeeping`:
 //!   what is forgotten by and by.
 //! * `state`: what exists; the catalog's machine.
@@ -36,8 +37,10 @@ mod intake;
 mod kafka;
 mod ops;
 mod orders;
+mod overview;
 mod payload;
 mod plan;
+mod rate;
 mod refusal;
 mod resolve;
 mod settings;
@@ -52,4 +55,7 @@ pub use delivery::{
     LambdaSettings,
 };
 pub use firehose::{CATALOG_LOG, Firehose, Ground};
-pub use settings::{FunctionSetting, Settings, World};
+pub use overview::Overview;
+pub use settings::{
+    FunctionSetting, KafkaCluster, KafkaLogin, KafkaTls, SaslMechanism, Settings, World,
+};

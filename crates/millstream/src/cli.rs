@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, config, demo, doctor, keys, put, serve, shards, streams, tail, tls};
+use crate::commands::{
+    bench, config, demo, doctor, firehose, keys, put, serve, shards, streams, tail, tls,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -11,6 +13,7 @@ Examples:
   millstream streams create orders --shards 4  a stream on that server
   seq 1000 | millstream put orders             a record for each line
   millstream tail orders -f                    all shards, merged, live
+  millstream firehose status -f                how deliveries go, live
   aws --endpoint-url http://127.0.0.1:4566 kinesis list-streams
 
 Exit codes:
@@ -44,6 +47,8 @@ pub(crate) enum Command {
     Streams(streams::Arguments),
     /// Draw the family tree of a stream's shards
     Shards(shards::Arguments),
+    /// Watch delivery streams: what is delivered, what waits, what goes wrong
+    Firehose(firehose::Arguments),
     /// Load an endpoint and measure it: throughput, latency, and that nothing was lost
     Bench(bench::Arguments),
     /// Create, list and delete access keys

@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod commands;
 mod decode;
+mod deliveries;
 mod demo;
 mod endpoint;
 mod exit;

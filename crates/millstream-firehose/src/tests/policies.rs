@@ -72,6 +72,24 @@ async fn a_key_does_what_its_policy_allows_and_learns_of_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watcher_sees_what_it_may_describe() {
+    let mut world = World::new().await;
+    world.create("orders", s3()).await.unwrap();
+    world.create("secrets", s3()).await.unwrap();
+    let seen = |world: &World| -> Vec<(String, &'static str, &'static str, bool)> {
+        let ip = std::net::IpAddr::from([127, 0, 0, 1]);
+        let all = world.firehose.overview(&world.caller, ip, START).into_iter();
+        all.map(|stream| (stream.name, stream.status, stream.source, stream.holds)).collect()
+    };
+    let line = |name: &str| (name.to_owned(), "ACTIVE", "DirectPut", true);
+    assert_eq!(seen(&world), [line("orders"), line("secrets")]);
+    let statement = r#"{"Effect":"Allow","Action":"firehose:Describe*",
+        "Resource":"arn:aws:firehose:us-east-1:123456789012:deliverystream/orders"}"#;
+    world.caller = holder(&policy(statement));
+    assert_eq!(seen(&world), [line("orders")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tags_of_the_request_and_of_the_delivery_stream_are_conditions() {
     let mut world = World::new().await;
     let team = |value: &str| json!({"Tags": [{"Key": "team", "Value": value}]});

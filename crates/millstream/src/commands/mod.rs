@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod firehose;
 pub(crate) mod keys;
 pub(crate) mod put;
 mod render;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Put(arguments) => on_runtime(put::run(arguments)),
         Command::Tail(arguments) => on_runtime(tail::run(arguments)),
         Command::Streams(arguments) => on_runtime(streams::run(arguments)),
+        Command::Firehose(arguments) => on_runtime(firehose::run(arguments)),
         Command::Shards(arguments) => on_runtime(shards::run(arguments)),
         Command::Bench(arguments) => on_runtime(bench::run(arguments)),
         Command::Keys(arguments) => keys::run(arguments),

@@ -10,6 +10,7 @@ pub(crate) mod key_files;
 mod metrics;
 mod operator;
 mod outside;
+mod report;
 pub(crate) mod tls_files;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -38,6 +39,7 @@ use firehose::FirehoseMetrics;
 use key_files::{KeyFiles, KeyStamp};
 use metrics::{LogMetrics, ProcessMetrics};
 use operator::Operator;
+use report::FirehoseReport;
 
 /// How often a running server looks whether its access keys have changed.
 const KEYS_POLL: Duration = Duration::from_millis(250);
@@ -114,12 +116,18 @@ impl Running {
         let operator = Operator { streams: &streams, settings: &settings, clock: &*clock };
         let streams_found = operator.count_streams().await?;
         operator.create_missing_streams().await?;
+        let report = FirehoseReport {
+            firehose: firehose.clone(),
+            deliveries: deliveries.clone(),
+            clock: clock.clone(),
+        };
         let server = Server::builder(access, clock, rand)
             .service(Arc::new(KinesisService(streams.clone())))
             .service(Arc::new(FirehoseService(firehose.clone())))
             .collector(Arc::new(LogMetrics(log.clone())))
             .collector(Arc::new(ProcessMetrics))
             .collector(Arc::new(FirehoseMetrics(deliveries.clone())))
+            .report(Arc::new(report))
             .metrics_for_all(settings.metrics_for_all)
             .build();
         server.readiness().set(true);
