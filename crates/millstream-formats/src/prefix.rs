@@ -199,15 +199,26 @@ impl Prefix {
 
     /// What tells this record's partition from others, of the same length order and time: the
     /// values of its keys in the prefix's order, each behind its length. Without keys all records
-    /// have the same. Fails as [`Self::evaluate`] would for want of a key.
+    /// have the same. Fails as [`Self::evaluate`] would for want of a key, and where the values
+    /// alone are longer than a prefix may be: so what tells partitions apart is always short.
     pub fn partition(&self, keys: &PartitionKeys) -> Result<String, EvaluationError> {
         let mut partition = String::new();
+        let mut characters = 0;
         for part in &self.parts {
-            if let Some(value) = key_value(part, keys)? {
-                write!(partition, "{}:{value}", value.len()).expect(INFALLIBLE);
+            let Some(value) = key_value(part, keys)? else { continue };
+            characters += value.chars().take(EVALUATED_CHARACTERS_MAX + 1).count();
+            if characters > EVALUATED_CHARACTERS_MAX {
+                return Err(EvaluationError::Length);
             }
+            write!(partition, "{}:{value}", value.len()).expect(INFALLIBLE);
         }
         Ok(partition)
+    }
+
+    /// Takes away the keys that have no place in it.
+    pub fn keep_own(&self, keys: &mut PartitionKeys) {
+        keys.from_query.retain(|name, _| self.query_keys().any(|own| own == name));
+        keys.from_lambda.retain(|name, _| self.lambda_keys().any(|own| own == name));
     }
 
     /// The prefix of an object whose oldest record arrived at `moment` and has `keys`. `random`

@@ -236,6 +236,21 @@ fn a_record_without_a_key_has_no_prefix() {
 }
 
 #[test]
+fn what_tells_partitions_apart_is_never_longer_than_a_prefix() {
+    let text = "!{partitionKeyFromQuery:a}/!{partitionKeyFromLambda:b}/";
+    let prefix = Prefix::parse(text, Rules::Partitioned).unwrap();
+    let partition = |a: usize, b: usize| {
+        prefix.partition(&keys(&[("a", &"\u{e9}".repeat(a))], &[("b", &"x".repeat(b))]))
+    };
+    assert!(partition(500, 12).is_ok());
+    assert_eq!(partition(500, 13), Err(EvaluationError::Length));
+    assert_eq!(partition(1, 1 << 20), Err(EvaluationError::Length));
+    let mut all = keys(&[("a", "1"), ("b", "2")], &[("a", "3"), ("b", "4")]);
+    prefix.keep_own(&mut all);
+    assert_eq!(all, keys(&[("a", "1")], &[("b", "4")]));
+}
+
+#[test]
 fn partitions_differ_where_any_key_does() {
     let text = "!{partitionKeyFromQuery:a}!{partitionKeyFromQuery:b}/";
     let prefix = Prefix::parse(text, Rules::Partitioned).unwrap();
