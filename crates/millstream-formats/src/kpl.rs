@@ -6,6 +6,8 @@
 //! share the aggregate's memory; a broken aggregate is none, and goes on as it is.
 //! Source: aggregation-format.md of the amazon-kinesis-producer project (documented).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
@@ -15,10 +17,11 @@ const DIGEST_BYTES: usize = 16;
 /// A record as its producer meant it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserRecord {
-    /// Its own partition key.
-    pub partition_key: String,
+    /// Its own partition key, shared with all of the aggregate that have it: an aggregate may
+    /// name one long key a hundred thousand times.
+    pub partition_key: Arc<str>,
     /// The hash key that its producer chose instead of the partition key's, in decimal.
-    pub explicit_hash_key: Option<String>,
+    pub explicit_hash_key: Option<Arc<str>>,
     /// Its data, sharing the aggregate's memory.
     pub data: Bytes,
 }
@@ -49,8 +52,8 @@ pub fn deaggregate(data: &Bytes) -> Option<Vec<UserRecord>> {
 /// What records refer to by index; the format has the whole tables before the first record.
 #[derive(Default)]
 struct Tables {
-    partition_keys: Vec<String>,
-    explicit_hash_keys: Vec<String>,
+    partition_keys: Vec<Arc<str>>,
+    explicit_hash_keys: Vec<Arc<str>>,
 }
 
 impl Tables {
@@ -76,12 +79,12 @@ impl Tables {
     }
 }
 
-fn entry(table: &[String], index: u64) -> Option<String> {
+fn entry(table: &[Arc<str>], index: u64) -> Option<Arc<str>> {
     table.get(usize::try_from(index).ok()?).cloned()
 }
 
-fn text(bytes: &[u8]) -> Option<String> {
-    Some(std::str::from_utf8(bytes).ok()?.to_owned())
+fn text(bytes: &[u8]) -> Option<Arc<str>> {
+    Some(std::str::from_utf8(bytes).ok()?.into())
 }
 
 enum Value {
@@ -166,7 +169,7 @@ mod tests {
         let records = deaggregate(&data).expect("an aggregate");
         let seen: Vec<(&str, Option<&str>, &[u8])> = records
             .iter()
-            .map(|r| (r.partition_key.as_str(), r.explicit_hash_key.as_deref(), &r.data[..]))
+            .map(|r| (&*r.partition_key, r.explicit_hash_key.as_deref(), &r.data[..]))
             .collect();
         let expected: [(&str, Option<&str>, &[u8]); 3] = [
             ("a", None, b"one"),
@@ -174,6 +177,14 @@ mod tests {
             ("a", Some("0"), b""),
         ];
         assert_eq!(seen, expected);
+    }
+
+    /// Or an aggregate of a megabyte could take gigabytes of memory.
+    #[test]
+    fn records_of_one_key_share_it() {
+        let data = aggregate(&[(0, None, b"one"), (0, None, b"two")], &["a"], &[]);
+        let records = deaggregate(&data).expect("an aggregate");
+        assert!(Arc::ptr_eq(&records[0].partition_key, &records[1].partition_key));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use millstream_core::Timestamp;
 use millstream_destinations::lambda::Verdict;
 use millstream_destinations::{DocumentId, Failure};
-use millstream_formats::prefix::{PartitionKeys, Prefix};
+use millstream_formats::prefix::{EvaluationError, PartitionKeys, Prefix};
 use millstream_formats::query::Query;
 use millstream_formats::{cloudwatch, kpl, split};
 
@@ -28,6 +28,13 @@ use crate::plan::{Function, Plan, Source, Split, Target};
 
 /// What one record may unpack to: sixteen times the largest that can be put.
 const UNPACKED_BYTES_MAX: usize = 16 << 20;
+
+/// What one record may be taken apart into (ours): far above what producers make, five hundred
+/// sub-records or ten thousand log events, and low enough that what is kept beside each fits.
+const PIECES_MAX: usize = 65_536;
+
+/// What a piece weighs beside its bytes while it is prepared.
+const PIECE_BYTES: usize = 512;
 
 /// What a record from Kafka may have (documented: "Quota"). No other source has any so large.
 const RECORD_BYTES_MAX: usize = 10 << 20;
@@ -62,6 +69,19 @@ pub(super) struct Prepared {
     /// What the backup keeps of it, where it keeps anything.
     pub(super) backup: Option<Bytes>,
     pub(super) pieces: Vec<Outcome>,
+}
+
+impl Prepared {
+    /// Bytes of memory that it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        let bytes = |outcome: &Outcome| match outcome {
+            Outcome::Item(item) => item.entry.data.len(),
+            Outcome::Piece(piece) => piece.data.len(),
+            Outcome::Dropped(_) => 0,
+        };
+        let pieces = self.pieces.iter().map(|piece| bytes(piece) + PIECE_BYTES);
+        pieces.sum::<usize>() + self.backup.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// What became of a piece.
@@ -256,9 +276,12 @@ impl Processor {
         }
         match self.aggregated(&record.data) {
             None => self.unpack(whole, &mut taken),
+            Some(users) if users.len() > PIECES_MAX => {
+                taken.pieces.push((whole, Some(too_many_pieces())));
+            }
             Some(users) => {
                 for user in users {
-                    let partition_key = Some(user.partition_key.as_str().into());
+                    let partition_key = Some(user.partition_key);
                     let piece = Piece { partition_key, data: user.data, ..whole.clone() };
                     self.unpack(piece, &mut taken);
                 }
@@ -303,7 +326,12 @@ impl Processor {
             Some(Split::Json) => split::json(&piece).unwrap_or_else(|_| vec![piece]),
             Some(Split::Delimited(delimiter)) => split::delimited(&piece, delimiter),
         };
-        let pieces: Vec<Bytes> = pieces.into_iter().flat_map(cut).collect();
+        let room = PIECES_MAX.saturating_sub(taken.pieces.len()).max(1);
+        let pieces: Vec<Bytes> = pieces.into_iter().flat_map(cut).take(room + 1).collect();
+        if pieces.len() > room {
+            taken.pieces.push((record, Some(too_many_pieces())));
+            return;
+        }
         let is_whole = pieces.len() == 1;
         for data in pieces {
             // The error output gets a decompressed record as it came (documented).
@@ -351,8 +379,12 @@ impl Processor {
         let (lane, keys) = match &self.partitions {
             None => (self.main.clone(), Arc::clone(&self.no_keys)),
             Some(prefix) => match prefix.partition(&keys) {
-                Ok(partition) => (Lane::Main(partition.into()), Arc::new(keys)),
-                Err(error) if self.query.is_some() => {
+                Ok(partition) => {
+                    // They are kept with the lane, and those of no use may be of any size.
+                    prefix.keep_own(&mut keys);
+                    (Lane::Main(partition.into()), Arc::new(keys))
+                }
+                Err(error @ EvaluationError::PartitionKey { .. }) if self.query.is_some() => {
                     let output = ErrorOutput::MetadataExtraction;
                     return refuse(piece, output, EXTRACTION_FAILED, error.to_string());
                 }
@@ -398,11 +430,21 @@ fn too_large(bytes: usize) -> Refusal {
     Refusal { output: ErrorOutput::Processing, failure, attempts: 1 }
 }
 
-/// What is said of a record that would open one partition too many (the code as observed).
-pub(super) fn overflow(partitions_max: usize) -> Refusal {
+/// What is said of a record that unpacks to more than may be kept at once. The code is ours.
+fn too_many_pieces() -> Refusal {
+    let failure = Failure::permanent(
+        "Record.TooManySubRecords",
+        format!("The record holds more than {PIECES_MAX} records."),
+    );
+    Refusal { output: ErrorOutput::Processing, failure, attempts: 1 }
+}
+
+/// What is said of a record that would open one partition too many (code and sentence as
+/// observed).
+pub(super) fn overflow() -> Refusal {
     let failure = Failure::permanent(
         "DynamicPartitioning.ActivePartitionsLimitExceeded",
-        format!("The number of active partitions exceeds the limit of {partitions_max}."),
+        "The number of active partitions has exceeded the configured limit",
     );
     Refusal { output: ErrorOutput::Partitioning, failure, attempts: 1 }
 }

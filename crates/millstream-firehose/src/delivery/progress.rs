@@ -18,6 +18,9 @@ use std::collections::BTreeMap;
 use super::position_set::PositionSet;
 use super::varint::{self, Reader};
 
+/// Words of 64 pieces each in half a KiB.
+const WORDS_PER_UNIT: usize = 64;
+
 /// What has to be done for one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Obligations {
@@ -201,6 +204,12 @@ impl Part {
         self.has_ended = true;
     }
 
+    /// In units of about half a KiB.
+    fn weight(&self) -> usize {
+        let words: usize = self.partial.values().map(|partial| partial.met.pieces.len()).sum();
+        self.open.block_count() + self.partial.len() / 4 + words / WORDS_PER_UNIT
+    }
+
     /// Forgets which pieces of half-settled records are settled: they are all done again.
     fn forget_pieces(&mut self) {
         self.partial.clear();
@@ -294,8 +303,7 @@ impl Progress {
 
     /// What the bookkeeping weighs, in units of about half a KiB, in memory and at rest.
     pub(super) fn weight(&self) -> usize {
-        let parts = self.parts.values();
-        parts.map(|part| part.open.block_count() + part.partial.len() / 4).sum()
+        self.parts.values().map(Part::weight).sum()
     }
 
     /// Appends the durable form.

@@ -62,7 +62,7 @@ pub(crate) fn unfold(shard: &str, record: &Record, kpl: bool, gzip: bool) -> Vec
         Some(parts) if kpl => parts
             .into_iter()
             .enumerate()
-            .map(|(at, part)| shown(Some(at), part.partition_key, open(part.data)))
+            .map(|(at, part)| shown(Some(at), part.partition_key.to_string(), open(part.data)))
             .collect(),
         _ => vec![shown(None, record.partition_key.clone(), open(record.data.clone()))],
     }

@@ -25,6 +25,9 @@ use crate::delivery::transform::Transformed;
 const BATCH_BYTES: usize = 256 << 10;
 /// The same where a record may become many times what it is.
 const HEAVY_BATCH_BYTES: usize = 64 << 10;
+/// What records may have become before no more of the batch is prepared: about a turn's share of
+/// memory.
+const PREPARED_BYTES: usize = 4 << 20;
 /// What was read and is not prepared.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -135,7 +138,7 @@ impl Courier {
     fn overflow(&mut self, item: Item) -> Item {
         let counters = self.station.counters();
         counters.partition_overflows.add(1);
-        let refusal: Refusal = process::overflow(self.lanes.partitions());
+        let refusal: Refusal = process::overflow();
         self.processor.refused(Piece::of(item.entry), &refusal, self.station.now())
     }
 
@@ -211,10 +214,11 @@ impl Courier {
             }
         }
         let now = self.station.now();
-        let prepared = prepare(&self.processor, page.part, batch, now).await?;
+        let Batch { prepared, rest } = prepare(&self.processor, page.part, batch, now).await?;
         for record in prepared {
             self.take_prepared(page.part, record);
         }
+        rest.into_iter().rev().for_each(|record| page.records.push_front(record));
         if page.records.is_empty() {
             let part = self.ledger.checkpoint_mut().progress.part_mut(page.part);
             part.reach(page.next);
@@ -340,19 +344,65 @@ impl Courier {
     }
 }
 
-/// Prepares records, elsewhere where that may take long.
+/// What came of records.
+struct Batch {
+    prepared: Vec<Prepared>,
+    /// Those that come next, once these are in their buffers.
+    rest: Vec<Record>,
+}
+
+/// Prepares records, elsewhere where that may take long, until they have become much.
 async fn prepare(
     processor: &Arc<Processor>,
     part: u64,
     records: Vec<Record>,
     now: Timestamp,
-) -> Result<Vec<Prepared>, Fault> {
-    let each = move |processor: &Processor| -> Vec<Prepared> {
-        records.iter().map(|record| processor.prepare(part, record, now)).collect()
+) -> Result<Batch, Fault> {
+    let each = move |processor: &Processor| -> Batch {
+        let (mut prepared, mut weight) = (Vec::new(), 0);
+        let mut records = records.into_iter();
+        while weight < PREPARED_BYTES
+            && let Some(record) = records.next()
+        {
+            let record = processor.prepare(part, &record, now);
+            weight += record.weight();
+            prepared.push(record);
+        }
+        Batch { prepared, rest: records.collect() }
     };
     if !processor.is_heavy() {
         return Ok(each(processor));
     }
     let processor = Arc::clone(processor);
     tokio::task::spawn_blocking(move || each(&processor)).await.map_err(|_| Fault::Lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_formats::compression::{Compression, Compressor};
+
+    use super::*;
+    use crate::delivery::tests::plan;
+
+    /// A few hundred bytes of gzip become megabytes.
+    #[tokio::test]
+    async fn records_that_become_much_are_not_all_prepared_at_once() {
+        let mut plan = plan();
+        plan.processing.decompress = true;
+        let processor = Arc::new(Processor::new(&plan).unwrap());
+        let mut gzip = Compressor::new(Compression::Gzip, "");
+        gzip.write(&vec![0; PREPARED_BYTES / 2]);
+        let data = gzip.finish();
+        let record = |position| Record {
+            position,
+            arrived: Timestamp::default(),
+            origin: None,
+            data: data.clone(),
+        };
+        let records = (0..9).map(record).collect();
+        let batch = prepare(&processor, 0, records, Timestamp::default()).await.unwrap();
+        assert_eq!(batch.prepared.len(), 2);
+        let rest: Vec<u64> = batch.rest.iter().map(|record| record.position).collect();
+        assert_eq!(rest, [2, 3, 4, 5, 6, 7, 8]);
+    }
 }

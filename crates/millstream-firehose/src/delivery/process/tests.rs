@@ -79,12 +79,8 @@ fn what_cannot_be_cut_goes_on_whole() {
 
 #[test]
 fn the_pieces_of_a_record_may_fall_into_several_partitions() {
-    let mut plan = plan();
+    let mut plan = partitioned();
     plan.processing.split = Some(Split::Json);
-    plan.processing.partition_query = Some("{k: .k}".to_owned());
-    let prefix = Prefix::parse("!{partitionKeyFromQuery:k}/", Rules::Partitioned).unwrap();
-    let target = objects(&mut plan);
-    (target.prefix, target.partitions_max) = (prefix, Some(500));
     let items = items(&plan, b"{\"k\":\"x\"}{\"k\":\"yy\"}{\"k\":null}{\"k\":\"x\"}");
     let lanes: Vec<Lane> = items.iter().map(|(_, lane, _)| lane.clone()).collect();
     assert_eq!(lanes[0], lanes[3]);
@@ -97,6 +93,38 @@ fn the_pieces_of_a_record_may_fall_into_several_partitions() {
         (&document["arrivalTimestamp"], &document["attemptEndingTimestamp"]),
         (&1_000.into(), &2_000.into())
     );
+}
+
+/// A plan with a partition for each value of `k`, which the query gives beside `more`.
+fn partitioned() -> Plan {
+    let mut plan = plan();
+    plan.processing.partition_query = Some("{k: .k, more: (.more // 0)}".to_owned());
+    let prefix = Prefix::parse("!{partitionKeyFromQuery:k}/", Rules::Partitioned).unwrap();
+    let target = objects(&mut plan);
+    (target.prefix, target.partitions_max) = (prefix, Some(500));
+    plan
+}
+
+/// What tells lanes apart is in every checkpoint: of keys of megabytes there would be none.
+#[test]
+fn a_key_that_no_prefix_has_room_for_opens_no_partition() {
+    let record = format!("{{\"k\":\"{}\",\"more\":1}}", "x".repeat(100_000));
+    let items = items(&partitioned(), record.as_bytes());
+    assert_eq!(items[0].1, Lane::Errors(ErrorOutput::Partitioning));
+    let document = unpack_refused(&items[0].2);
+    assert_eq!(document["errorMessage"], "Length of evaluated prefix cannot be greater than 512");
+}
+
+#[test]
+fn keys_that_are_not_in_the_prefix_are_not_kept() {
+    let record = format!("{{\"k\":\"x\",\"more\":\"{}\"}}", "x".repeat(100_000));
+    let Some(Outcome::Item(item)) =
+        prepared(&partitioned(), &self::record(record.as_bytes())).pop()
+    else {
+        panic!("it has a partition");
+    };
+    let names: Vec<&String> = item.keys.from_query.keys().collect();
+    assert_eq!(names, ["k"]);
 }
 
 #[test]
@@ -125,6 +153,26 @@ fn a_bomb_is_refused_and_not_unpacked() {
     gzip.write(&vec![0; UNPACKED_BYTES_MAX + 1]);
     let items = items(&plan, &gzip.finish());
     assert_eq!(items[0].1, Lane::Errors(ErrorOutput::Decompression));
+}
+
+#[test]
+fn an_envelope_of_too_many_events_is_refused_whole() {
+    use millstream_formats::compression::{Compression, Compressor};
+    let mut plan = plan();
+    (plan.processing.decompress, plan.processing.extract_log_messages) = (true, true);
+    let envelope = |events: usize| {
+        let events = vec![r#"{"message":"x"}"#; events].join(",");
+        let text = format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{events}]}}"#);
+        let mut gzip = Compressor::new(Compression::Gzip, "");
+        gzip.write(text.as_bytes());
+        gzip.finish()
+    };
+    assert_eq!(items(&plan, &envelope(PIECES_MAX)).len(), PIECES_MAX);
+    let compressed = envelope(PIECES_MAX + 1);
+    let items = items(&plan, &compressed);
+    assert_eq!((items.len(), &items[0].1), (1, &Lane::Errors(ErrorOutput::Processing)));
+    let raw = unpack_refused(&items[0].2)["rawData"].as_str().unwrap().to_owned();
+    assert_eq!(base64_simd::STANDARD.decode_to_vec(raw).unwrap(), compressed);
 }
 
 #[test]

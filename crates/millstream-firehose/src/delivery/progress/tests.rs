@@ -208,3 +208,18 @@ proptest! {
         let _ = Progress::decode(&mut Reader::new(&bytes));
     }
 }
+
+#[test]
+fn the_pieces_of_large_records_weigh_something() {
+    let mut progress = Progress::default();
+    let part = progress.part_or(0, Part::default);
+    let count = 64 * 1_024;
+    for position in 0..8 {
+        assert!(part.take(position));
+        part.begin(position, pieces(count));
+        part.settle(position, Obligation::Piece(count - 1));
+    }
+    let mut bytes = Vec::new();
+    progress.encode(&mut bytes);
+    assert!(progress.weight() >= bytes.len() / 512, "{} for {}", progress.weight(), bytes.len());
+}
