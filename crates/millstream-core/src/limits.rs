@@ -77,6 +77,9 @@ pub const FIREHOSE_STREAMS_PER_ACCOUNT_MAX: usize = 5_000;
 pub const FIREHOSE_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Starts and stops of encryption a delivery stream and 24 hours, `aws` mode (documented).
 pub const FIREHOSE_ENCRYPTION_CALLS_PER_DAY: usize = 25;
+/// Calls of each of Firehose's operations but puts, an account and second, `aws` mode (documented:
+/// quotas).
+pub const FIREHOSE_CALLS_PER_SECOND: u32 = 5;
 /// Direct puts of a delivery stream and second, `aws` mode (documented: quotas): requests,
 /// records and bytes in us-east-1, us-west-2 and eu-west-1.
 pub const FIREHOSE_PUTS_PER_SECOND: [u64; 3] = [2_000, 500_000, 5 * 1024 * 1024];

@@ -17,6 +17,7 @@ use crate::configuration::Secrets;
 use crate::encryption::DataKeys;
 use crate::housekeeping;
 use crate::orders::Plans;
+use crate::rate::Rates;
 use crate::refusal::{Named, Refusal};
 use crate::settings::Settings;
 use crate::state::{Command, DeliveryStream, Registry, Status};
@@ -58,6 +59,7 @@ pub struct Firehose {
     pub(crate) secrets: Secrets,
     pub(crate) data_keys: DataKeys,
     pub(crate) throttle: Throttle,
+    pub(crate) rates: Rates,
     pub(crate) drivers: Drivers,
     pub(crate) plans: Plans,
     pub(crate) me: Weak<Self>,
@@ -79,6 +81,7 @@ impl Firehose {
         let firehose = Arc::new_cyclic(|me| Self {
             secrets: Secrets::new(keyring.sealer("firehose destination")),
             throttle: Throttle::new(&settings.region),
+            rates: Rates::default(),
             log,
             keyring,
             clock,

@@ -24,6 +24,7 @@ pub(crate) enum Kind {
     ResourceInUse,
     ResourceNotFound,
     ServiceUnavailable,
+    Throttling,
     Validation,
 }
 
@@ -40,6 +41,7 @@ impl Kind {
             Self::ResourceInUse => "ResourceInUseException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::ServiceUnavailable => "ServiceUnavailableException",
+            Self::Throttling => "ThrottlingException",
             Self::Validation => "ValidationException",
         }
     }
@@ -104,6 +106,9 @@ pub(crate) enum Refusal {
     /// Quotas, an overloaded log or a full disk.
     #[error("Slow down.")] // (recorded)
     SlowDown,
+    /// Too many calls of one operation.
+    #[error("Rate exceeded")] // (recorded)
+    CallRateExceeded,
 
     // --- Permission and trouble ---
     /// With the sentence of whoever decided.
@@ -134,6 +139,7 @@ impl Refusal {
             Self::VersionDiffers { .. } => Kind::ConcurrentModification,
             Self::NotCloudWatchLogs => Kind::InvalidSource,
             Self::SlowDown => Kind::ServiceUnavailable,
+            Self::CallRateExceeded => Kind::Throttling,
             Self::AccessDenied(_) => Kind::AccessDenied,
             Self::Internal => Kind::InternalFailure,
         }

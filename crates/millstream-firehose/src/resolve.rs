@@ -90,7 +90,7 @@ impl Firehose {
         tags: RequestTags<'_>,
     ) -> Result<(), Refusal> {
         if request.caller.is_unrestricted() {
-            return Ok(());
+            return self.admit_call(request);
         }
         let Request { caller, action, source_ip, received } = *request;
         let arn = name.map_or_else(
@@ -103,7 +103,14 @@ impl Firehose {
         question.request_tag_keys = tags.keys;
         authorize(caller, &question)
             .into_result()
-            .map_err(|denial| Refusal::AccessDenied(denial.to_string()))
+            .map_err(|denial| Refusal::AccessDenied(denial.to_string()))?;
+        self.admit_call(request)
+    }
+
+    /// Refused where what is asked has been asked too often. Whoever may not ask does not count.
+    fn admit_call(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let admits = || self.rates.admits(request.action, request.caller.account());
+        if !self.enforces_quotas() || admits() { Ok(()) } else { Err(Refusal::CallRateExceeded) }
     }
 }
 

@@ -207,3 +207,22 @@ async fn the_only_destination_is_paged_over() {
         assert_eq!(destinations.as_array().map(Vec::len), Some(count), "{id}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn with_quotas_an_operation_is_called_five_times_a_second() {
+    let list = |world: World| async move {
+        let mut told = Vec::new();
+        for _ in 0..6 {
+            told.push(world.call("ListDeliveryStreams", json!({})).await);
+        }
+        (world, told)
+    };
+    let (world, mut told) = list(World::with_quotas().await).await;
+    refused(told.pop().unwrap(), "ThrottlingException", "Rate exceeded");
+    assert!(told.iter().all(Result::is_ok));
+    world.pass(Duration::from_secs(1)).await;
+    let (_, told) = list(world).await;
+    assert!(told[..5].iter().all(Result::is_ok));
+    let (_, told) = list(World::new().await).await;
+    assert!(told.iter().all(Result::is_ok), "without quotas nobody counts");
+}
