@@ -5,6 +5,7 @@
 
 mod clients;
 mod compatibility;
+mod mutants;
 mod process;
 mod server;
 mod toolchains;
@@ -30,14 +31,15 @@ cargo xtask test [PART ...] [--endpoint URL]
   rust          AWS SDK for Rust
   durability    kill -9 in a loop, and a failing disk
   firehose      boto3 against S3, Glue, PostgreSQL and other destinations, and kill -9
+  mutants       builds that break one promise each, which unit tests have to notice
 
-Without a part: all of them. Whenever python to firehose run, docs/compatibility.md is written anew.
+Without a part: all of them but mutants, which are for whoever changes what they break. Whenever python to firehose run, docs/compatibility.md is written anew.
   --endpoint URL    judge a server that runs already, instead of starting ours
   CONFORMANCE_ONLY=TEXT      only cases whose sentence or operation has TEXT in it
   CONFORMANCE_BINARY=PATH    judge this binary, instead of building one";
 
 /// Every part, in order.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "lint",
     "unit",
     "build",
@@ -48,7 +50,11 @@ const PARTS: [&str; 10] = [
     "rust",
     "durability",
     "firehose",
+    MUTANTS,
 ];
+
+/// Run when it is asked for only: it builds a crate anew for each of them.
+const MUTANTS: &str = "mutants";
 
 /// The parts that judge a running server.
 const CLIENTS: [&str; 5] = ["python", "javascript", "java", "go", "rust"];
@@ -89,7 +95,7 @@ impl Plan {
             }
         }
         if parts.is_empty() {
-            parts = PARTS.to_vec();
+            parts = PARTS.into_iter().filter(|part| *part != MUTANTS).collect();
         }
         let is_whole = JUDGES.iter().all(|part| parts.contains(part))
             && endpoint.is_none()
@@ -171,6 +177,7 @@ fn account(plan: &Plan, part: &'static str, missing: &[Missing]) -> Account {
             "lint" => lint(plan),
             "unit" => unit(plan),
             "build" => build(plan),
+            MUTANTS => mutants::run(plan),
             _ => clients::run(plan, part),
         };
         outcome.unwrap_or_else(|message| {

@@ -66,6 +66,7 @@ pub(crate) struct Step {
     name: String,
     command: Command,
     limit: Duration,
+    is_seen: bool,
 }
 
 impl Step {
@@ -74,7 +75,7 @@ impl Step {
         let mut command = Command::new(program);
         // A proxy is for the world outside; the servers judged are on this machine.
         command.env("NO_PROXY", "127.0.0.1,localhost").env("no_proxy", "127.0.0.1,localhost");
-        Self { name: name.to_owned(), command, limit: Duration::from_secs(600) }
+        Self { name: name.to_owned(), command, limit: Duration::from_secs(600), is_seen: true }
     }
 
     pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
@@ -95,6 +96,17 @@ impl Step {
     pub(crate) fn minutes(mut self, minutes: u64) -> Self {
         self.limit = Duration::from_secs(minutes * 60);
         self
+    }
+
+    /// Shows nothing of what it says: it is expected to fail, at length.
+    pub(crate) fn unseen(mut self) -> Self {
+        self.is_seen = false;
+        self
+    }
+
+    /// Runs a program that may fail, and gives what it counted; nothing, where it counted nothing.
+    pub(crate) fn observe(self) -> Result<Tally, String> {
+        self.run().map(|(_, tally)| tally)
     }
 
     /// Runs a program whose exit status is all that counts.
@@ -140,7 +152,7 @@ impl Step {
         let (sender, lines) = sync_channel(1_024);
         follow(child.stdout.take(), sender.clone());
         follow(child.stderr.take(), sender);
-        let tally = show(&lines, deadline);
+        let tally = show(&lines, deadline, self.is_seen);
         if tally.is_none() {
             end_group(&mut child);
         }
@@ -165,12 +177,14 @@ fn follow(stream: Option<impl Read + Send + 'static>, sender: SyncSender<String>
 
 /// Prints and counts until both streams end; `None` when the time is over.
 #[allow(clippy::disallowed_methods)] // A task, not the product.
-fn show(lines: &Receiver<String>, deadline: Instant) -> Option<Tally> {
+fn show(lines: &Receiver<String>, deadline: Instant, is_seen: bool) -> Option<Tally> {
     let mut tally = Tally::default();
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
-                println!("    {line}");
+                if is_seen {
+                    println!("    {line}");
+                }
                 if let Some(more) = Tally::read(&line) {
                     tally += more;
                 }
