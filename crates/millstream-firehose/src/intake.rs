@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_log::{AppendError, Appended, BatchBuilder, LogId, Position};
 
+use crate::delivery::fail_point::{self, FailPoint};
 use crate::firehose::Firehose;
 use crate::payload::{self, OVERHEAD_BYTES};
 use crate::refusal::Refusal;
@@ -70,6 +71,7 @@ impl Firehose {
         }
         let appended = self.log.append(log, batch.build()).await;
         let appended = appended.map_err(|error| refusal_of(&error, &stream))?;
+        fail_point::reached(FailPoint::AfterAppend).await;
         let slots = slots(stream.uid, appended, &admitted);
         Ok(Stored { slots, is_sealed: sealing.is_some() })
     }

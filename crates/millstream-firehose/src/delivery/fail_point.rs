@@ -2,11 +2,14 @@
 //!
 //! Owns nothing in a release: there [`reached`] is empty. In tests the point is armed for the
 //! thread, whose runtime is the world, and whoever reaches it stops there for good, as a killed
-//! process would. With `faults`, `MILLSTREAM_FAIL_POINT=NAME` aborts the process at the point.
+//! process would. With `faults`, `FIREHOSE_FAIL_POINT=NAME:NTH` aborts the process when it comes
+//! to the point for that time (`:1` may be left out), without a word to anyone, as kill -9 does.
 
 /// A place where dying matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailPoint {
+    /// Records are durable, and who put them has not heard it.
+    AfterAppend,
     /// Records were read and are in buffers; nothing durable knows of them.
     AfterBuffering,
     /// A delivery is pledged, and nothing of it is out.
@@ -52,7 +55,7 @@ pub(crate) fn disarm() {
 
 /// The point is reached.
 #[cfg(test)]
-pub(super) async fn reached(point: FailPoint) {
+pub(crate) async fn reached(point: FailPoint) {
     match ARMED.get() {
         Some((armed, left)) if armed == point || left == 0 => {
             ARMED.set(Some((armed, left.saturating_sub(1))));
@@ -67,10 +70,18 @@ pub(super) async fn reached(point: FailPoint) {
 /// The point is reached.
 #[cfg(all(not(test), feature = "faults"))]
 #[expect(clippy::unused_async, reason = "in tests it stops")]
-pub(super) async fn reached(point: FailPoint) {
-    let wanted = std::env::var("MILLSTREAM_FAIL_POINT");
-    if wanted.is_ok_and(|wanted| wanted == format!("{point:?}")) {
-        tracing::error!(?point, "dying as ordered");
+pub(crate) async fn reached(point: FailPoint) {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static TIMES: AtomicU32 = AtomicU32::new(0);
+    let Ok(order) = std::env::var("FIREHOSE_FAIL_POINT") else { return };
+    let (name, nth) = order.split_once(':').unwrap_or((&order, "1"));
+    if name != format!("{point:?}") {
+        return;
+    }
+    let times = TIMES.fetch_add(1, Ordering::Relaxed) + 1;
+    if nth.parse().is_ok_and(|nth: u32| times >= nth) {
+        tracing::error!(?point, times, "dying as ordered");
         std::process::abort();
     }
 }
@@ -78,4 +89,4 @@ pub(super) async fn reached(point: FailPoint) {
 /// The point is reached.
 #[cfg(not(any(test, feature = "faults")))]
 #[expect(clippy::unused_async, reason = "in tests it stops")]
-pub(super) async fn reached(_: FailPoint) {}
+pub(crate) async fn reached(_: FailPoint) {}
