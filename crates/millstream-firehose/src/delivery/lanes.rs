@@ -98,6 +98,15 @@ impl State {
         Bounds { until, ..self.bounds }
     }
 
+    /// Whether its buffer holds what was decided on before a restart.
+    fn is_repeat(&self) -> bool {
+        let extent = |buffer: &Buffer| {
+            let Gauge { first, last, .. } = *buffer.gauge();
+            Pledge { first, last }
+        };
+        self.pledge.is_some() && self.buffer.as_ref().map(extent) == self.pledge
+    }
+
     fn current_bounds(&self) -> Option<(&Gauge, Bounds)> {
         let gauge = self.buffer.as_ref()?.gauge();
         Some((gauge, self.bounds_for(gauge.first)))
@@ -134,6 +143,11 @@ impl Lanes {
     /// Partitions of the destination that are active.
     pub(super) fn partitions(&self) -> usize {
         self.partitions
+    }
+
+    /// How many there may be.
+    pub(super) fn partitions_max(&self) -> usize {
+        self.bounds.partitions_max
     }
 
     /// Puts a record into its lane's buffer.
@@ -208,10 +222,10 @@ impl Lanes {
             if !is_due || state.is_busy {
                 continue;
             }
+            let is_repeat = state.is_repeat();
             let Some(mut buffer) = state.buffer.take() else { continue };
             buffer.close();
-            let extent = Pledge { first: buffer.gauge().first, last: buffer.gauge().last };
-            let is_repeat = state.pledge.take() == Some(extent);
+            state.pledge = None;
             (state.is_closed, state.is_busy) = (false, true);
             let keys = Arc::clone(&state.keys);
             loads.push(Load { lane: lane.clone(), keys, buffer, is_repeat });
@@ -249,7 +263,7 @@ impl Lanes {
     /// All that was read before a restart was read again: what was decided on then, and has not
     /// come about by now, will not.
     pub(super) fn end_replay(&mut self) {
-        let pledged = self.states.iter_mut();
+        let pledged = self.states.iter_mut().filter(|(_, state)| !state.is_repeat());
         let pledged: Vec<Lane> =
             pledged.filter_map(|(lane, state)| state.pledge.take().map(|_| lane.clone())).collect();
         for lane in pledged {
@@ -280,6 +294,12 @@ impl Lanes {
             freed += bytes;
         }
         Ok(())
+    }
+
+    /// When the oldest record arrived that waits in a lane.
+    pub(super) fn oldest_of(&self, lane: &Lane) -> Option<Timestamp> {
+        let buffer = self.states.get(lane)?.buffer.as_ref()?;
+        Some(buffer.gauge().oldest)
     }
 
     /// Bytes that wait, and when the oldest of their records arrived.

@@ -176,6 +176,24 @@ async fn a_repeated_delivery_has_the_same_name_and_the_same_documents() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_repeat_is_counted_where_no_record_comes_after_it() {
+    let mut world = World::new(document_plan(60)).await;
+    fail_point::arm(FailPoint::AfterDelivery, 1);
+    world.put_numbered(0..20).await;
+    for _ in 0..100 {
+        if fail_point::has_died() {
+            break;
+        }
+        world.pass(1).await;
+    }
+    let world = world.kill().await;
+    world.until_delivered(1_000).await;
+    let tally = world.tally();
+    assert!(tally.duplicates() > 0);
+    assert_eq!(world.metrics().duplicates, tally.duplicates());
+}
+
 fn transforming(rework_group: bool) -> (Plan, Outside) {
     let mut plan = plan();
     plan.processing.transform = Some(Transform {
