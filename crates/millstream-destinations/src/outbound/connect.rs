@@ -101,21 +101,40 @@ impl Connector {
         Err(last)
     }
 
+    /// A connection for protocols other than HTTP: no ALPN.
+    pub(super) async fn connect_bare(
+        &self,
+        host: &str,
+        port: u16,
+        is_tls: bool,
+    ) -> Result<Stream, OutboundError> {
+        let tls = is_tls.then(|| tokio_rustls::TlsConnector::from(self.bare_tls()));
+        self.stand(host, port, tls).await
+    }
+
     async fn connect(&self, uri: &Uri) -> Result<Stream, OutboundError> {
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let is_tls = uri.scheme_str() == Some("https");
-        // Here, where no caller can forget it.
-        self.0.allow.check_scheme(is_tls)?;
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        self.stand(host, port, is_tls.then(|| self.0.tls.clone())).await
+    }
+
+    /// A connection that stands, with TLS where it is to have it.
+    async fn stand(
+        &self,
+        host: &str,
+        port: u16,
+        tls: Option<tokio_rustls::TlsConnector>,
+    ) -> Result<Stream, OutboundError> {
+        // Here, where no caller can forget it.
+        self.0.allow.check_scheme(tls.is_some())?;
         let attempt = async {
             let stream = self.open(host, port).await?;
-            if !is_tls {
-                return Ok(Stream::Plain(stream));
-            }
+            let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
             let name = ServerName::try_from(host.to_owned())
                 .map_err(|error| unreachable(host, &io::Error::other(error)))?;
-            let stream = self.0.tls.connect(name, stream).await;
+            let stream = tls.connect(name, stream).await;
             stream
                 .map(|stream| Stream::Tls(Box::new(stream)))
                 .map_err(|error| OutboundError::of_handshake(host, &error))
@@ -150,8 +169,11 @@ impl Service<Uri> for Connector {
 }
 
 /// A connection, with TLS or without.
-pub(super) enum Stream {
+#[derive(Debug)]
+pub enum Stream {
+    /// Without.
     Plain(TcpStream),
+    /// With, under the name that was connected to.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

@@ -26,6 +26,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpStream;
 
+pub use connect::Stream;
 pub use error::{OutboundError, TlsFault};
 pub use guard::{Allow, Kind, Network, NetworkError, Refusal};
 pub use resolve::{Resolve, SystemResolver};
@@ -178,6 +179,11 @@ impl Outbound {
     /// A bare connection to `host`, guarded as any other: for protocols other than HTTP.
     pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, OutboundError> {
         self.connector.connect_tcp(host, port).await
+    }
+
+    /// The same over TLS, or in clear text where that is allowed.
+    pub async fn open(&self, host: &str, port: u16, is_tls: bool) -> Result<Stream, OutboundError> {
+        self.connector.connect_bare(host, port, is_tls).await
     }
 
     /// TLS settings for protocols other than HTTP: the same trust, and no ALPN.
