@@ -12,6 +12,8 @@ use millstream_formats::compression::Compression;
 use millstream_formats::prefix::{ErrorPrefix, Prefix};
 use millstream_formats::zone::Zone;
 
+use crate::settings::KafkaCluster;
+
 /// Everything that delivery needs to know of a delivery stream's configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -35,7 +37,7 @@ pub(crate) enum Source {
     KinesisStream { arn: StreamArn, from: Timestamp },
     /// A topic of a Kafka cluster; `from` of `None` is the earliest record.
     #[cfg_attr(not(any(test, feature = "kafka")), expect(dead_code, reason = "nobody reads it"))]
-    Kafka { cluster: String, topic: String, from: Option<Timestamp> },
+    Kafka { cluster: KafkaCluster, topic: String, from: Option<Timestamp> },
 }
 
 /// Buffer until one of both is reached. Bytes count before compression.

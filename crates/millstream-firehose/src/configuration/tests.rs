@@ -30,7 +30,11 @@ fn read_from(source: &state::Source, kind: DestinationKind, body: Value) -> Resu
         ("123456789012".parse().unwrap(), "us-east-1".parse().unwrap());
     let world = World {
         search_domains: [("domain".to_owned(), "https://search".to_owned())].into(),
-        kafka_clusters: [("cluster".to_owned(), "broker:9092".to_owned())].into(),
+        kafka_clusters: [(
+            "cluster".to_owned(),
+            crate::settings::KafkaCluster::open("broker:9092"),
+        )]
+        .into(),
         ..World::default()
     };
     let place = Place { account: &account, region: &region };
@@ -408,6 +412,6 @@ fn sources_begin_where_they_are_told_to() {
         });
         let plan = read_from(&kafka, DestinationKind::ExtendedS3, bucket()).unwrap();
         let Source::Kafka { cluster, topic, from } = plan.source else { panic!("Kafka") };
-        assert_eq!((&*cluster, &*topic, from), ("broker:9092", "topic", expected));
+        assert_eq!((&*cluster.bootstrap, &*topic, from), ("broker:9092", "topic", expected));
     }
 }

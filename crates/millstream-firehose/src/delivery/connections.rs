@@ -285,7 +285,10 @@ impl Outlets for Connections {
             Source::Kafka { cluster, topic, from } => {
                 let brokers = crate::kafka::brokers(cluster);
                 let brokers = brokers.map_err(|reason| invalid("the cluster's brokers", reason))?;
-                let topic = crate::kafka::Topic::new(topic.clone(), brokers);
+                let access = crate::kafka::Access::new(cluster, Arc::clone(&self.rand));
+                let access = access
+                    .map_err(|error| invalid("the cluster's authorities", error.to_string()))?;
+                let topic = crate::kafka::Topic::new(topic.clone(), brokers, access);
                 Ok(Arc::new(KafkaSource::new(topic, *from, Arc::clone(&self.clock))))
             }
             #[cfg(not(feature = "kafka"))]

@@ -1,8 +1,10 @@
-//! The four requests of a reader, and their answers.
+//! The requests of a reader, and their answers.
 //!
 //! Owns which version of each is spoken: of Metadata 10 for the topic's id (Kafka 2.8), else 4; of
 //! ListOffsets 2, the first that knows transactions; of Fetch 10, the first that zstd is sent in,
-//! else 4. Kafka 4 and Kafka 0.11 both speak some of these.
+//! else 4. Kafka 4 and Kafka 0.11 both speak some of these. A login is spoken in SaslHandshake 1
+//! and SaslAuthenticate 0 (Kafka 1.0): with the later versions a broker would say when it wants to
+//! hear the login again, which is when it closes the connection, and then a new one is opened.
 
 use bytes::{BufMut, Bytes};
 
@@ -12,7 +14,9 @@ use super::wire::{Reader, Writer};
 const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
+const SASL_HANDSHAKE: i16 = 17;
 const API_VERSIONS: i16 = 18;
+const SASL_AUTHENTICATE: i16 = 36;
 
 /// Where flexible Metadata begins is 9; of the two spoken here only this one is.
 const METADATA_WITH_IDS: i16 = 10;
@@ -20,6 +24,8 @@ const METADATA_PLAIN: i16 = 4;
 const LIST_OFFSETS_VERSION: i16 = 2;
 const FETCH_WITH_ZSTD: i16 = 10;
 const FETCH_PLAIN: i16 = 4;
+const SASL_HANDSHAKE_VERSION: i16 = 1;
+const SASL_AUTHENTICATE_VERSION: i16 = 0;
 
 /// Only what is committed can be read.
 const READ_COMMITTED: i8 = 1;
@@ -30,6 +36,13 @@ const NO_REPLICA: i32 = -1;
 #[derive(Clone, Debug)]
 pub(super) enum Request<'a> {
     ApiVersions,
+    SaslHandshake {
+        mechanism: &'a str,
+    },
+    /// What the mechanism has to say.
+    SaslAuthenticate {
+        message: &'a [u8],
+    },
     Metadata {
         topic: &'a str,
     },
@@ -80,6 +93,8 @@ impl Request<'_> {
     fn key(&self) -> i16 {
         match self {
             Self::ApiVersions => API_VERSIONS,
+            Self::SaslHandshake { .. } => SASL_HANDSHAKE,
+            Self::SaslAuthenticate { .. } => SASL_AUTHENTICATE,
             Self::Metadata { .. } => METADATA,
             Self::ListOffsets { .. } => LIST_OFFSETS,
             Self::Fetch { .. } => FETCH,
@@ -91,6 +106,8 @@ impl Request<'_> {
         let key = self.key();
         let wanted: &[i16] = match self {
             Self::ApiVersions => return Ok(0),
+            Self::SaslHandshake { .. } => &[SASL_HANDSHAKE_VERSION],
+            Self::SaslAuthenticate { .. } => &[SASL_AUTHENTICATE_VERSION],
             Self::Metadata { .. } => &[METADATA_WITH_IDS, METADATA_PLAIN],
             Self::ListOffsets { .. } => &[LIST_OFFSETS_VERSION],
             Self::Fetch { .. } => &[FETCH_WITH_ZSTD, FETCH_PLAIN],
@@ -110,6 +127,11 @@ impl Request<'_> {
         let mut writer = Writer::request(self.key(), version, correlation, flexible);
         match self {
             Self::ApiVersions => {}
+            Self::SaslHandshake { mechanism } => writer.text(mechanism),
+            Self::SaslAuthenticate { message } => {
+                writer.count(message.len());
+                writer.out.put_slice(message);
+            }
             Self::Metadata { topic } => metadata(&mut writer, topic, flexible),
             Self::ListOffsets { topic, partitions, at } => {
                 writer.out.put_i32(NO_REPLICA);
@@ -188,6 +210,35 @@ fn fetch(writer: &mut Writer, version: i16, topic: &str, place: (i32, i64, i32))
 /// An error code, as an error.
 pub(super) fn refusal(code: i16) -> Result<(), KafkaError> {
     if code == 0 { Ok(()) } else { Err(KafkaError::Refused { code }) }
+}
+
+/// Whether a mechanism may be used; the error is the broker's code, and those that may.
+pub(super) fn read_handshake(mut reader: Reader) -> Result<(), (KafkaError, Vec<String>)> {
+    let mut read = || {
+        let code = reader.i16()?;
+        let known = reader.list(|reader| Ok(reader.text()?.unwrap_or_default()))?;
+        Ok((code, known))
+    };
+    let (code, known) = read().map_err(|error| (error, Vec::new()))?;
+    refusal(code).map_err(|error| (error, known))
+}
+
+/// What a broker says within a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Zero: it goes on, or is over.
+    pub(super) code: i16,
+    /// For a person, where there is a code.
+    pub(super) reason: String,
+    /// For the mechanism.
+    pub(super) message: Bytes,
+}
+
+impl Said {
+    pub(super) fn read(mut reader: Reader) -> Result<Self, KafkaError> {
+        let (code, reason) = (reader.i16()?, reader.text()?.unwrap_or_default());
+        Ok(Self { code, reason, message: reader.bytes()? })
+    }
 }
 
 /// What a topic looks like.

@@ -1,8 +1,8 @@
 //! A reader of Kafka topics: the part of Kafka's protocol that a source needs, and no more.
 //!
-//! Owns the wire. `message` has the four requests (ApiVersions, Metadata, ListOffsets, Fetch),
-//! `batch` the records in an answer, `compression` their codecs, `connection` one socket, and
-//! `topic` a topic with its leaders. There are no consumer groups: whoever reads keeps its own
+//! Owns the wire. `message` has the requests (ApiVersions, Metadata, ListOffsets, Fetch, and those
+//! of a login), `batch` the records in an answer, `compression` their codecs, `connection` one
+//! socket, `login` and `scram` who is there, and `topic` a topic with its leaders. There are no consumer groups: whoever reads keeps its own
 //! place.
 //!
 //! Written here rather than taken from a library, because a source must neither lose nor invent:
@@ -11,17 +11,20 @@
 //! clients there are, rskafka does none of these and does not read zstd from a broker,
 //! kafka-protocol unpacks whole batches, and rdkafka builds a C library.
 //!
-//! Works with brokers from Kafka 0.11 on, over connections without TLS or SASL.
+//! Works with brokers from Kafka 0.11 on, in clear text or over TLS, and from 1.0 on with SASL.
 //! Source: <https://kafka.apache.org/protocol> and KIP-98 (transactions).
 
 mod batch;
 mod compression;
 mod connection;
+mod login;
 mod message;
+mod scram;
 mod topic;
 mod wire;
 
 pub(crate) use batch::{KafkaRecord, Run, RunLimit};
+pub(crate) use connection::Access;
 pub(crate) use message::OffsetAt;
 pub(crate) use topic::{Topic, brokers};
 
@@ -35,6 +38,8 @@ pub(crate) enum KafkaError {
     Late { address: String, limit_ms: u128 },
     #[error("{address} is too old: it does not speak version {version} of request {key}")]
     TooOld { address: String, key: i16, version: i16 },
+    #[error("{address} refuses the login by {mechanism}: {reason}")]
+    LoginRefused { address: String, mechanism: &'static str, reason: String },
     /// An error code of the protocol.
     #[error("the cluster answers {} ({code})", code_name(*code))]
     Refused { code: i16 },
@@ -64,6 +69,9 @@ fn code_name(code: i16) -> &'static str {
         8 => "BROKER_NOT_AVAILABLE",
         9 => "REPLICA_NOT_AVAILABLE",
         17 => "INVALID_TOPIC_EXCEPTION",
+        33 => "UNSUPPORTED_SASL_MECHANISM",
+        34 => "ILLEGAL_SASL_STATE",
+        58 => "SASL_AUTHENTICATION_FAILED",
         29 => "TOPIC_AUTHORIZATION_FAILED",
         35 => "UNSUPPORTED_VERSION",
         56 => "KAFKA_STORAGE_ERROR",

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::KafkaError;
 use super::batch::Run;
-use super::connection::Connection;
+use super::connection::{Access, Connection};
 use super::message::{Fetched, Found, OffsetAt, Request, TopicMetadata, read_offsets};
 use super::wire::Reader;
 
@@ -34,6 +34,7 @@ pub(crate) struct Topic {
     name: String,
     /// Where the cluster is found at first, and whenever nobody else is known.
     bootstrap: Vec<String>,
+    access: Access,
     known: Mutex<Known>,
     idle: Mutex<BTreeMap<String, Vec<Connection>>>,
 }
@@ -61,8 +62,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Topic {
     /// The topic `name` of the cluster that is found at `bootstrap`.
-    pub(crate) fn new(name: String, bootstrap: Vec<String>) -> Self {
-        Self { name, bootstrap, known: Mutex::default(), idle: Mutex::default() }
+    pub(crate) fn new(name: String, bootstrap: Vec<String>, access: Access) -> Self {
+        Self { name, bootstrap, access, known: Mutex::default(), idle: Mutex::default() }
     }
 
     /// Asks one broker.
@@ -78,7 +79,7 @@ impl Topic {
         };
         match outcome {
             Some(outcome) => outcome,
-            None => self.ask_over(Connection::open(address).await?, request).await,
+            None => self.ask_over(Connection::open(&self.access, address).await?, request).await,
         }
     }
 

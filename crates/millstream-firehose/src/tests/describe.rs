@@ -8,7 +8,8 @@ use super::world::*;
 async fn described(destination: Value) -> Value {
     let behind = crate::World {
         search_domains: [(DOMAIN.to_owned(), "https://search".to_owned())].into(),
-        kafka_clusters: [(CLUSTER.to_owned(), "broker:9092".to_owned())].into(),
+        kafka_clusters: [(CLUSTER.to_owned(), crate::settings::KafkaCluster::open("broker:9092"))]
+            .into(),
         ..crate::World::default()
     };
     let world = World::with(crate::Settings { world: behind, ..settings() }).await;
@@ -230,7 +231,8 @@ async fn a_vpc_is_described_with_an_id() {
 #[tokio::test(start_paused = true)]
 async fn sources_are_described_as_they_were_given() {
     let behind = crate::World {
-        kafka_clusters: [(CLUSTER.to_owned(), "broker:9092".to_owned())].into(),
+        kafka_clusters: [(CLUSTER.to_owned(), crate::settings::KafkaCluster::open("broker:9092"))]
+            .into(),
         ..crate::World::default()
     };
     let world = World::with(crate::Settings { world: behind, ..settings() }).await;

@@ -50,7 +50,7 @@ pub(super) async fn open(
     firehose_settings.world = World {
         functions: connections.functions.clone(),
         search_domains: outside.search_domains.clone(),
-        kafka_clusters: outside.kafka_clusters.clone(),
+        kafka_clusters: outside.kafka_clusters().map_err(Failure::usage)?,
         secrets: outside.secrets(),
         allows_plain_http: connections.outbound.allow().clear_text,
         redshift_is_postgresql: settings.firehose.redshift_is_postgresql,

@@ -6,6 +6,7 @@
 
 pub(crate) mod data_dir;
 mod firehose;
+mod kafka_clusters;
 pub(crate) mod key_files;
 mod metrics;
 mod operator;
