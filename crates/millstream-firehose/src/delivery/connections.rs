@@ -283,7 +283,7 @@ impl Outlets for Connections {
         match source {
             #[cfg(feature = "kafka")]
             Source::Kafka { cluster, topic, from } => {
-                let brokers = crate::kafka::brokers(cluster);
+                let brokers = crate::kafka::brokers(&cluster.bootstrap);
                 let brokers = brokers.map_err(|reason| invalid("the cluster's brokers", reason))?;
                 let access = crate::kafka::Access::new(cluster, Arc::clone(&self.rand));
                 let access = access

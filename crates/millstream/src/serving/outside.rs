@@ -17,7 +17,6 @@
 //!
 //! [kafka_clusters]
 //! "arn:aws:kafka:us-east-1:000000000000:cluster/main/1" = "broker-1:9092,broker-2:9092"
-//!
 //! [kafka_clusters."arn:aws:kafka:us-east-1:000000000000:cluster/secured/1"]
 //! bootstrap = "broker-1:9096,broker-2:9096"
 //! tls = true                         # by the system's authorities, or by those of `ca_file`
@@ -25,6 +24,7 @@
 //! sasl_mechanism = "SCRAM-SHA-512"   # or SCRAM-SHA-256, or PLAIN
 //! username = "..."
 //! password = "..."
+//!
 //! [secrets]                          # as Secrets Manager holds them: JSON
 //! "arn:aws:secretsmanager:us-east-1:000000000000:secret:warehouse" = '{"username":"u","password":"p"}'
 //! ```
@@ -37,8 +37,8 @@ use millstream_auth::sigv4::SigningCredentials;
 use millstream_firehose::{FunctionSetting, KafkaCluster};
 use serde::Deserialize;
 
-use crate::exit::{Failure, Outcome};
 use super::kafka_clusters;
+use crate::exit::{Failure, Outcome};
 
 /// The file's contents.
 #[derive(Default, Deserialize)]
@@ -80,13 +80,13 @@ impl Outside {
         // The parser's own message shows the line, which may hold a secret.
         let outside: Self = toml::from_str(text).map_err(|error| without_value(error.message()))?;
         outside.function_settings()?;
+        kafka_clusters::check(&outside.kafka_clusters)?;
         Ok(outside)
     }
 
     /// In whose name others are spoken to.
     pub(super) fn credentials(&self) -> Option<SigningCredentials> {
         self.credentials.as_ref().map(|given| SigningCredentials {
-        kafka_clusters::check(&outside.kafka_clusters)?;
             access_key_id: given.access_key_id.clone(),
             secret_access_key: given.secret_access_key.as_str().into(),
             session_token: given.session_token.as_deref().map(Secret::from),
@@ -109,6 +109,11 @@ impl Outside {
         self.functions.iter().map(read).collect()
     }
 
+    /// Kafka clusters by ARN; reads the files of their authorities.
+    pub(super) fn kafka_clusters(&self) -> Result<BTreeMap<String, KafkaCluster>, String> {
+        kafka_clusters::read(&self.kafka_clusters)
+    }
+
     /// Secrets by ARN.
     pub(super) fn secrets(&self) -> BTreeMap<String, Secret> {
         let kept = |(arn, text): (&String, &String)| (arn.clone(), Secret::from(text.as_str()));
@@ -120,28 +125,6 @@ impl Outside {
 pub(super) fn without_value(message: &str) -> String {
     match message.split_once(", expected") {
         Some((wrong, wanted)) if wrong.starts_with("invalid ") => {
-    /// Kafka clusters by ARN; reads the files of their authorities.
-    pub(super) fn kafka_clusters(&self) -> Result<BTreeMap<String, KafkaCluster>, String> {
-        kafka_clusters::read(&self.kafka_clusters)
-    }
-
-    /// The WebAssembly modules that functions are, read and judged.
-    #[cfg(feature = "wasm")]
-    pub(super) fn modules(&self) -> Outcome<millstream_firehose::Modules> {
-        let mut modules = millstream_firehose::Modules::default();
-        for (arn, setting) in self.function_settings().map_err(Failure::usage)? {
-            let FunctionSetting::Wasm(path) = setting else { continue };
-            #[allow(clippy::disallowed_methods)] // The binary reads what its settings name.
-            let module = std::fs::read(&path)
-                .map_err(|error| Failure::usage(format!("{arn}: cannot read {path}: {error}")))?;
-            modules.add(&path, &module).map_err(|error| {
-                Failure::usage(format!("{arn}: {path}: {error}"))
-                    .advise("docs/internals/webassembly.md has the contract of modules")
-            })?;
-        }
-        Ok(modules)
-    }
-
             format!("a value is of the wrong kind, expected{wanted}")
         }
         _ => message.to_owned(),
