@@ -59,6 +59,9 @@ pub struct Connections {
     pub lambda: LambdaSettings,
     /// Functions with a setting of their own, by ARN.
     pub functions: BTreeMap<String, FunctionSetting>,
+    /// The WebAssembly modules that functions' settings name.
+    #[cfg(feature = "wasm")]
+    pub modules: super::Modules,
     /// In whose name OpenSearch is spoken to, with the region; else as its URL says.
     pub search: Option<(SigningCredentials, String)>,
     /// Whether Redshift destinations are PostgreSQL servers.
@@ -259,6 +262,14 @@ impl Outlets for Connections {
             Function::Jq { .. } => {
                 return Err(invalid("the function", "a filter runs in this process"));
             }
+            #[cfg(feature = "wasm")]
+            Function::Wasm { module, .. } => {
+                let function = self.modules.function(module);
+                return function.ok_or_else(|| {
+                    invalid("the function", format!("its module {module} was not read"))
+                });
+            }
+            #[cfg(not(feature = "wasm"))]
             Function::Wasm { .. } => {
                 return Err(invalid("the function", "this server is built without WebAssembly"));
             }

@@ -5,7 +5,8 @@
 //! * `couriers`: one courier for each delivery stream, and their lives. `courier`: the one task
 //!   that owns the order of everything. `station`: what its deliveries share. `outlets`: what the
 //!   engine needs of the world, as ports; `connections`: the world.
-//! * `source`: where records come from. `process`, `transform`: what is done to them.
+//! * `source`: where records come from. `process`, `transform`: what is done to them; `modules`:
+//!   by WebAssembly.
 //! * `lanes`, `buffer`, `frame`, `spill`, `budget`: records that wait, in bounded memory.
 //! * `flight`: one delivery; of `objects`, of `documents`, to a `warehouse`. `object`: the bytes
 //!   of an object while it is put; `compressors`: threads that help to make them. `refused`: the
@@ -44,6 +45,8 @@ mod lane;
 mod lanes;
 mod ledger;
 mod metrics;
+#[cfg(feature = "wasm")]
+mod modules;
 mod naming;
 mod object;
 mod objects;
@@ -67,3 +70,5 @@ pub use couriers::DeliveryStatus;
 pub use deliveries::{Deliveries, DeliverySettings};
 pub use error_log::ErrorEntry;
 pub use metrics::DeliveryMetrics;
+#[cfg(feature = "wasm")]
+pub use modules::Modules;

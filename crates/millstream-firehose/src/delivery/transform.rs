@@ -29,12 +29,15 @@ use super::fail_point::{self, FailPoint};
 use super::outlets::Transformer;
 use super::process::Piece;
 use super::station::{PROCESSING, Station};
-use crate::plan::{Buffering, Target, Transform};
+use crate::plan::{Buffering, Function, Target, Transform};
 
 /// Invocations under way at once (documented).
 const UNDER_WAY_MAX: usize = 5;
 /// The same on the way to Splunk (documented).
 const UNDER_WAY_MAX_SPLUNK: usize = 10;
+/// Bytes of a batch for a function in this process, where there is no way to go that more records
+/// at once would pay for; and how long it is collected at most. Ours.
+const OWN_BATCH: Buffering = Buffering { bytes: 256 << 10, interval: Duration::from_millis(20) };
 /// No wait between two tries is longer.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -56,6 +59,8 @@ pub(super) struct Staging {
     buffering: Buffering,
     retries: u32,
     under_way_max: usize,
+    /// Of a batch: its records, their event, and the answer.
+    batch_bytes: usize,
     batch: Option<Batch>,
     under_way: FuturesOrdered<Task>,
     /// When the first record of each batch under way arrived.
@@ -102,12 +107,16 @@ impl Staging {
         transform: &Transform,
     ) -> Self {
         let is_splunk = matches!(station.plan.target, Target::Splunk(_));
+        let is_own = matches!(transform.function, Function::Wasm { .. });
+        let buffering = if is_own { OWN_BATCH } else { transform.buffering };
+        let bytes = usize::try_from(buffering.bytes).unwrap_or(usize::MAX).min(PAYLOAD_BYTES_MAX);
         Self {
             station,
             function,
-            buffering: transform.buffering,
+            buffering,
             retries: transform.retries,
             under_way_max: if is_splunk { UNDER_WAY_MAX_SPLUNK } else { UNDER_WAY_MAX },
+            batch_bytes: if is_own { bytes + PAYLOAD_BYTES_MAX } else { bytes * 3 },
             batch: None,
             under_way: FuturesOrdered::new(),
             sent: VecDeque::new(),
@@ -134,9 +143,9 @@ impl Staging {
         self.batch.is_none()
     }
 
-    /// Bytes of memory that a batch takes: its records, their event, and the answer.
+    /// Bytes of memory that a batch takes.
     pub(super) fn batch_bytes(&self) -> usize {
-        usize::try_from(self.buffering.bytes).unwrap_or(usize::MAX).min(PAYLOAD_BYTES_MAX) * 3
+        self.batch_bytes
     }
 
     /// Opens a batch.
@@ -163,7 +172,8 @@ impl Staging {
 
     /// When the open batch is to be sent, full or not; `None` while none may.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let batch = self.batch.as_ref().filter(|_| self.has_place())?;
+        let is_filled = |batch: &&Batch| !batch.pieces.is_empty();
+        let batch = self.batch.as_ref().filter(|_| self.has_place()).filter(is_filled)?;
         let is_full = batch.bytes >= self.buffering.bytes;
         Some(if is_full { batch.opened } else { batch.opened + self.buffering.interval })
     }

@@ -51,6 +51,8 @@ impl Directory {
             outbound,
             lambda: LambdaSettings { endpoint: None, region: REGION.to_owned(), credentials: None },
             functions: std::collections::BTreeMap::new(),
+            #[cfg(feature = "wasm")]
+            modules: crate::Modules::default(),
             search: None,
             redshift_is_postgresql: false,
             clock: world.clock.clone(),

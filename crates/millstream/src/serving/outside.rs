@@ -8,9 +8,10 @@
 //! access_key_id = "..."
 //! secret_access_key = "..."
 //!
-//! [functions]                        # a URL, or `jq:FILTER`
+//! [functions]                        # a URL, `jq:FILTER`, or `wasm:PATH` of a module
 //! "arn:aws:lambda:us-east-1:000000000000:function:clean" = "http://127.0.0.1:9000/clean"
 //! "arn:aws:lambda:us-east-1:000000000000:function:slim" = "jq:{id, at}"
+//! "arn:aws:lambda:us-east-1:000000000000:function:mask" = "wasm:mask.wasm"   # beside this file
 //!
 //! [search_domains]
 //! "arn:aws:es:us-east-1:000000000000:domain/logs" = "https://search.example.com"
@@ -30,7 +31,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use millstream_auth::Secret;
 use millstream_auth::sigv4::SigningCredentials;
@@ -49,6 +50,9 @@ pub(super) struct Outside {
     pub(super) search_domains: BTreeMap<String, String>,
     kafka_clusters: BTreeMap<String, toml::Value>,
     secrets: BTreeMap<String, String>,
+    /// Where the file is: what paths to modules begin from.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -68,12 +72,14 @@ impl Outside {
             Failure::usage(format!("cannot read the outside file {}: {error}", path.display()))
                 .advise("see `outside_file` in `millstream config show --explain`")
         })?;
-        Self::parse(&text).map_err(|error| {
+        let mut outside = Self::parse(&text).map_err(|error| {
             Failure::usage(format!("{}: {error}", path.display())).advise(
                 "its tables are [credentials], [functions], [search_domains], [kafka_clusters] and \
                  [secrets], each with ARNs for keys",
             )
-        })
+        })?;
+        outside.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(outside)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -99,10 +105,15 @@ impl Outside {
             let setting = match text.split_once(':') {
                 Some(("http" | "https", _)) => FunctionSetting::Url(text.clone()),
                 Some(("jq", filter)) => FunctionSetting::Jq(filter.to_owned()),
-                Some(("wasm", _)) => {
-                    return Err(format!("{arn}: this server is built without WebAssembly"));
+                Some(("wasm", path)) if cfg!(feature = "wasm") => {
+                    FunctionSetting::Wasm(self.folder.join(path).to_string_lossy().into_owned())
                 }
-                _ => return Err(format!("{arn}: a function is a URL, or jq:FILTER")),
+                Some(("wasm", _)) => {
+                    return Err(format!(
+                        "{arn}: this server is built without WebAssembly: the feature `wasm`"
+                    ));
+                }
+                _ => return Err(format!("{arn}: a function is a URL, jq:FILTER or wasm:PATH")),
             };
             Ok((arn.clone(), setting))
         };
@@ -112,6 +123,23 @@ impl Outside {
     /// Kafka clusters by ARN; reads the files of their authorities.
     pub(super) fn kafka_clusters(&self) -> Result<BTreeMap<String, KafkaCluster>, String> {
         kafka_clusters::read(&self.kafka_clusters)
+    }
+
+    /// The WebAssembly modules that functions are, read and judged.
+    #[cfg(feature = "wasm")]
+    pub(super) fn modules(&self) -> Outcome<millstream_firehose::Modules> {
+        let mut modules = millstream_firehose::Modules::default();
+        for (arn, setting) in self.function_settings().map_err(Failure::usage)? {
+            let FunctionSetting::Wasm(path) = setting else { continue };
+            #[allow(clippy::disallowed_methods)] // The binary reads what its settings name.
+            let module = std::fs::read(&path)
+                .map_err(|error| Failure::usage(format!("{arn}: cannot read {path}: {error}")))?;
+            modules.add(&path, &module).map_err(|error| {
+                Failure::usage(format!("{arn}: {path}: {error}"))
+                    .advise("docs/internals/webassembly.md has the contract of modules")
+            })?;
+        }
+        Ok(modules)
     }
 
     /// Secrets by ARN.
@@ -144,9 +172,32 @@ mod tests {
             [FunctionSetting::Url("https://x/f".into()), FunctionSetting::Jq("{id: .id}".into())];
         assert_eq!(found, wanted);
         let wrong = Outside::parse("[functions]\na = \"lambda\"\n").err().unwrap();
-        assert_eq!(wrong, "a: a function is a URL, or jq:FILTER");
+        assert_eq!(wrong, "a: a function is a URL, jq:FILTER or wasm:PATH");
+    }
+
+    #[cfg(not(feature = "wasm"))]
+    #[test]
+    fn modules_are_refused_where_they_cannot_be_run() {
         let wrong = Outside::parse("[functions]\na = \"wasm:/m.wasm\"\n").err().unwrap();
-        assert_eq!(wrong, "a: this server is built without WebAssembly");
+        assert_eq!(wrong, "a: this server is built without WebAssembly: the feature `wasm`");
+    }
+
+    #[cfg(feature = "wasm")]
+    #[test]
+    fn modules_lie_beside_the_file_and_are_judged_at_once() {
+        let text = "[functions]\na = \"wasm:m.wasm\"\nb = \"wasm:/m.wasm\"\n";
+        let mut outside = Outside::parse(text).unwrap();
+        outside.folder = "/etc/millstream".into();
+        let functions = outside.function_settings().unwrap();
+        let wanted = ["/etc/millstream/m.wasm", "/m.wasm"];
+        let wanted = wanted.map(|path| FunctionSetting::Wasm(path.to_owned()));
+        assert!(functions.into_values().eq(wanted));
+        let missing = outside.modules().err().unwrap().message;
+        assert!(missing.starts_with("a: cannot read /etc/millstream/m.wasm: "), "{missing}");
+        let no_module = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let text = format!("[functions]\na = \"wasm:{no_module}\"\n");
+        let wrong = Outside::parse(&text).unwrap().modules().err().unwrap().message;
+        assert!(wrong.contains("it is not a WebAssembly module"), "{wrong}");
     }
 
     #[test]

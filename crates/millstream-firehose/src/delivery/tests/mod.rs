@@ -5,6 +5,8 @@ mod bounds;
 mod crashes;
 mod documents;
 mod history;
+#[cfg(feature = "wasm")]
+mod modules;
 mod objects;
 mod outside;
 mod processing;

@@ -78,6 +78,8 @@ pub(crate) type Rework = Arc<dyn Fn(&SourceRecord, usize) -> Verdict + Send + Sy
 pub(crate) struct Outside {
     world: Arc<Mutex<World>>,
     pub(crate) rework: Rework,
+    #[cfg(feature = "wasm")]
+    pub(crate) modules: crate::delivery::Modules,
 }
 
 impl std::fmt::Debug for Outside {
@@ -99,7 +101,12 @@ impl Outside {
             data: record.data.clone(),
             partition_keys: BTreeMap::new(),
         });
-        Self { world: Arc::new(Mutex::new(world)), rework }
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            rework,
+            #[cfg(feature = "wasm")]
+            modules: crate::delivery::Modules::default(),
+        }
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -284,7 +291,12 @@ impl Outlets for Outside {
         Ok(Arc::new(FakeDatabase { staging, outside: self.clone() }))
     }
 
-    fn function(&self, _: &Function) -> Result<Arc<dyn Transformer>, ConfigError> {
+    fn function(&self, function: &Function) -> Result<Arc<dyn Transformer>, ConfigError> {
+        #[cfg(feature = "wasm")]
+        if let Function::Wasm { module, .. } = function {
+            return Ok(self.modules.function(module).unwrap());
+        }
+        assert!(matches!(function, Function::Lambda { .. }), "a filter is not called");
         Ok(Arc::new(FakeFunction(self.clone())))
     }
 
