@@ -77,7 +77,12 @@ impl Destager {
         }
         let Some(work) = self.find_work() else { return Ok(false) };
         let outcome = match work {
-            Work::Prepare(blank, epoch) => self.prepare(blank, epoch),
+            Work::Prepare(blank, epoch) => match self.prepare(blank, epoch) {
+                // No space for another file: one that is full may hardly need any to be free,
+                // above all where most of what is in it was trimmed.
+                Err(error) if is_no_space(&error) && self.has_full_file() => self.destage(),
+                outcome => outcome,
+            },
             Work::Destage => self.destage(),
             Work::Reserve => self.make_reserve(),
             Work::Compact(segments) => self.compact(&segments),
@@ -108,6 +113,10 @@ impl Destager {
             || !self.has_reserve
             || !lock(&self.shared.segments).dead.is_empty()
             || !self.wasteful().is_empty()
+    }
+
+    fn has_full_file(&self) -> bool {
+        self.pool.with(|state| !state.full.is_empty())
     }
 
     fn find_work(&self) -> Option<Work> {
@@ -208,6 +217,12 @@ impl Destager {
         }
         if !small.is_empty() {
             groups.push(small);
+        }
+        // Looked at first, so that a full disk is not filled and emptied again with every try.
+        let chunks = groups.iter().flatten().flat_map(|(_, chunks)| chunks);
+        let bytes: usize = chunks.map(|chunk| chunk.body.len()).sum();
+        if self.shared.storage.free_bytes()? < bytes as u64 {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let mut runs = Vec::new();
         for group in groups {

@@ -100,6 +100,33 @@ fn on_a_full_disk_forgetting_makes_space() {
 }
 
 #[test]
+fn on_a_disk_without_space_for_another_file_forgetting_frees_those_there_are() {
+    for (seed, hidden) in [(1, false), (2, true)] {
+        let mut world = World::seeded(seed);
+        world.settings.wal_files_max = 4;
+        run(async {
+            // Two files of 64 KiB, the reserve, and most of a third.
+            world.disk.set_capacity(Some(180 << 10));
+            world.disk.hide_capacity(hidden);
+            let log = world.open();
+            log.create(LogId(1)).await.unwrap();
+            let mut acked = 0;
+            while append(&log, 1, &[payload(acked, 3_000)]).await.is_ok() {
+                acked += 1;
+            }
+            assert!(acked > 30, "{acked}");
+            // As a delivery does it that went on meanwhile: all of it goes.
+            log.trim(LogId(1), Position(acked)).await.unwrap();
+            for tag in acked..acked + 100 {
+                let appended = append(&log, 1, &[payload(tag, 3_000)]).await;
+                assert_eq!(appended.unwrap().first, Position(tag), "hidden {hidden}");
+                log.trim(LogId(1), Position(tag)).await.unwrap();
+            }
+        });
+    }
+}
+
+#[test]
 fn what_is_forgotten_on_a_disk_full_to_the_last_byte_stays_forgotten() {
     // Goal: a trim that no file had room for frees a segment; after a crash the log must not
     // miss what was in it.
