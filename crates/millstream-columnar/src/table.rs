@@ -155,17 +155,13 @@ impl TableFile {
         let mut annotations = Vec::new();
         let stored: Vec<StoredField> =
             fields.iter().map(|field| store(field, &mut annotations)).collect();
-        let is_decimal = |annotation: &&Annotation| {
-            matches!(annotation.logical, Logical::Decimal { .. })
-        };
+        let is_decimal =
+            |annotation: &&Annotation| matches!(annotation.logical, Logical::Decimal { .. });
         let decimals = annotations.iter().filter(is_decimal).map(|one| one.id).collect();
         let schema = Schema::of(stored);
         let batch = Batch::new(&schema);
-        let options = ParquetOptions {
-            dictionary: true,
-            version: ParquetVersion::V1,
-            ..options.clone()
-        };
+        let options =
+            ParquetOptions { dictionary: true, version: ParquetVersion::V1, ..options.clone() };
         let file = ParquetFile::annotated(&schema, annotations, &options);
         Self { file, batch, batch_bytes: 0, rows: 0, decimals }
     }
@@ -344,9 +340,7 @@ fn summary(leaf: &LeafSummary, decimals: &[i32]) -> ColumnSummary {
 pub fn decimal_bytes(value: i128) -> Vec<u8> {
     let bytes = value.to_be_bytes();
     let filler = if value < 0 { 0xFF } else { 0 };
-    let is_needed = |at: &usize| {
-        bytes[*at] != filler || (bytes[at + 1] & 0x80 != 0) != (value < 0)
-    };
+    let is_needed = |at: &usize| bytes[*at] != filler || (bytes[at + 1] & 0x80 != 0) != (value < 0);
     let start = (0..15).find(is_needed).unwrap_or(15);
     bytes[start..].to_vec()
 }
@@ -437,7 +431,8 @@ mod tests {
         assert_eq!(price.get_physical_type(), PhysicalType::INT32);
         assert_eq!(price.get_basic_info().converted_type(), ConvertedType::DECIMAL);
         let at = schema.get_fields()[2].get_basic_info().logical_type_ref().cloned();
-        let is_plain = matches!(at, Some(LogicalType::Timestamp { is_adjusted_to_u_t_c: false, .. }));
+        let is_plain =
+            matches!(at, Some(LogicalType::Timestamp { is_adjusted_to_u_t_c: false, .. }));
         assert!(is_plain, "{at:?}");
         let element = &schema.get_fields()[3].get_fields()[0].get_fields()[0];
         assert_eq!(element.get_basic_info().id(), 5);

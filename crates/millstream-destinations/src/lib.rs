@@ -14,6 +14,8 @@ pub mod backoff;
 mod failure;
 pub mod glue;
 pub mod http_endpoint;
+#[cfg(feature = "iceberg")]
+pub mod iceberg;
 pub mod lambda;
 pub mod objects;
 pub mod opensearch;
@@ -53,8 +55,22 @@ pub struct Document {
     pub id: DocumentId,
     /// When its record arrived at the source.
     pub arrived: Timestamp,
+    /// What is to be done with it, where the destination keeps rows that change.
+    pub operation: Operation,
     /// Its bytes, after all processing.
     pub data: Bytes,
+}
+
+/// What is to be done with a document at a destination whose rows change. Others add it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Operation {
+    /// Add it, whatever is there.
+    #[default]
+    Insert,
+    /// Put it in the place of what has its keys, or add it.
+    Update,
+    /// Take away what has its keys.
+    Delete,
 }
 
 /// Documents to deliver together, in order.
@@ -62,6 +78,8 @@ pub struct Document {
 pub struct Delivery {
     /// The same in every attempt, also after a restart: what a destination may tell repeats by.
     pub id: String,
+    /// Which of the destination's parts they belong in, where it has several; else empty.
+    pub partition: String,
     /// At least one.
     pub documents: Vec<Document>,
 }

@@ -237,18 +237,30 @@ impl fmt::Debug for RedshiftTarget {
 }
 
 /// Tables of an Iceberg catalog.
-#[expect(dead_code, reason = "read by the Iceberg destination, which is to come")]
+#[cfg_attr(not(feature = "iceberg"), expect(dead_code, reason = "nobody delivers there"))]
 #[derive(Clone, Debug)]
 pub(crate) struct IcebergTarget {
     pub(crate) catalog_arn: Option<String>,
     pub(crate) warehouse: Option<String>,
     pub(crate) tables: Vec<IcebergTable>,
-    pub(crate) append_only: bool,
     pub(crate) retry: Duration,
 }
 
+/// The part of the destination that a table is: its names, one a line.
+pub(crate) fn table_partition(database: &str, table: &str) -> String {
+    format!("{database}\n{table}")
+}
+
+impl IcebergTarget {
+    /// What is configured of the table that is a part.
+    pub(crate) fn table(&self, partition: &str) -> Option<&IcebergTable> {
+        let (database, table) = partition.split_once('\n')?;
+        self.tables.iter().find(|one| one.database == database && one.table == table)
+    }
+}
+
 /// One table, and how its rows are told apart.
-#[expect(dead_code, reason = "read by the Iceberg destination, which is to come")]
+#[cfg_attr(not(feature = "iceberg"), expect(dead_code, reason = "nobody delivers there"))]
 #[derive(Clone, Debug)]
 pub(crate) struct IcebergTable {
     pub(crate) database: String,

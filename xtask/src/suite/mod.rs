@@ -63,7 +63,10 @@ const CLIENTS: [&str; 5] = ["python", "javascript", "java", "go", "rust"];
 const JUDGES: [&str; 7] = ["python", "javascript", "java", "go", "rust", "durability", "firehose"];
 
 /// The judges that start and kill their servers themselves.
-const ALONE: [&str; 2] = ["durability", "firehose"];
+const ALONE: [&str; 3] = ["durability", "firehose", "terraform"];
+
+/// The features that are judged beside the default ones: a build for the suites has them all.
+const FEATURES: &str = "wasm,iceberg";
 
 /// What was asked for, and what it works with.
 pub(crate) struct Plan {

@@ -6,7 +6,7 @@
 //! Source: the AWS Glue API's `GetTable` and `GetTableVersion` (JSON 1.1).
 
 mod directory;
-mod remote;
+pub(crate) mod remote;
 
 use std::fmt;
 use std::path::PathBuf;

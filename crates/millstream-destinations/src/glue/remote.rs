@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
-use millstream_auth::sigv4::{Payload, Signer};
+use millstream_auth::sigv4::{Payload, SignError, Signer};
 use millstream_core::Clock;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{CatalogError, Columns, GlueSettings, LATEST, Table, TableVersion};
 use crate::ConfigError;
-use crate::outbound::{Answer, Bounds, Outbound, Url};
+use crate::outbound::{Answer, Bounds, Outbound, OutboundError, Url};
 
 const AGENT: &str = concat!("millstream/", env!("CARGO_PKG_VERSION"));
 /// How long a question may take (ours).
@@ -22,7 +22,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// A table's description at most (ours).
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-pub(super) struct Remote {
+pub(crate) struct Remote {
     url: Url,
     signer: Option<Signer>,
     outbound: Outbound,
@@ -55,7 +55,7 @@ struct Version {
 }
 
 impl Remote {
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: &GlueSettings,
         outbound: Outbound,
         clock: Arc<dyn Clock>,
@@ -94,7 +94,20 @@ impl Remote {
         input: Map<String, Value>,
         of: &TableVersion,
     ) -> Result<Answer, CatalogError> {
-        let unavailable = |reason: String| CatalogError::Unavailable(reason);
+        let answer = self.call(operation, input).await;
+        let answer = answer.map_err(|error| CatalogError::Unavailable(error.to_string()))?;
+        if answer.status == StatusCode::OK {
+            return Ok(answer);
+        }
+        Err(refused(&answer, of))
+    }
+
+    /// Sends one request; any status is an answer.
+    pub(crate) async fn call(
+        &self,
+        operation: &str,
+        input: Map<String, Value>,
+    ) -> Result<Answer, CallError> {
         let body = Bytes::from(Value::from(input).to_string());
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = Method::POST;
@@ -105,25 +118,30 @@ impl Remote {
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
         parts.headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(signer) = &self.signer {
-            let signed = signer.sign(&mut parts, Payload::Bytes(&body), self.clock.now());
-            signed.map_err(|error| unavailable(error.to_string()))?;
+            signer.sign(&mut parts, Payload::Bytes(&body), self.clock.now())?;
         }
         let bounds = Bounds { timeout: REQUEST_MAX, answer_bytes_max: ANSWER_BYTES_MAX };
-        let answer = self.outbound.send(Request::from_parts(parts, body), bounds).await;
-        let answer = answer.map_err(|error| unavailable(error.to_string()))?;
-        if answer.status == StatusCode::OK {
-            return Ok(answer);
-        }
-        Err(refused(&answer, of))
+        Ok(self.outbound.send(Request::from_parts(parts, body), bounds).await?)
     }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The request could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// Nothing came back.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
 }
 
 fn parse<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, CatalogError> {
     serde_json::from_slice(&answer.body).map_err(|error| CatalogError::Unusable(error.to_string()))
 }
 
-/// What a refusal means, by the error's type.
-fn refused(answer: &Answer, of: &TableVersion) -> CatalogError {
+/// The type of an error, and its message; both empty where there is none.
+pub(crate) fn error_kind(answer: &Answer) -> (String, String) {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let said = |names: [&str; 2]| {
         let found = names.iter().find_map(|name| body.get(name).and_then(Value::as_str));
@@ -134,8 +152,13 @@ fn refused(answer: &Answer, of: &TableVersion) -> CatalogError {
     // As `com.amazonaws.glue#EntityNotFoundException:http://...`.
     let kind = kind.split(':').next().unwrap_or_default();
     let kind = kind.rsplit('#').next().unwrap_or_default();
-    let message = said(["Message", "message"]);
-    match kind {
+    (kind.to_owned(), said(["Message", "message"]))
+}
+
+/// What a refusal means, by the error's type.
+fn refused(answer: &Answer, of: &TableVersion) -> CatalogError {
+    let (kind, message) = error_kind(answer);
+    match kind.as_str() {
         "EntityNotFoundException" => {
             let (database, table, version) = (&of.database, &of.table, &of.version);
             CatalogError::NotFound(format!("version {version} of {database}.{table}"))

@@ -165,9 +165,14 @@ mod tests {
         let documents = data.iter().zip(0..).map(|(data, position)| Document {
             id: DocumentId { part: 0, position, index: 0 },
             arrived: Timestamp::from_ms(1),
+            operation: crate::Operation::Insert,
             data: Bytes::copy_from_slice(data),
         });
-        Delivery { id: "ed4acda5".to_owned(), documents: documents.collect() }
+        Delivery {
+            id: "ed4acda5".to_owned(),
+            partition: String::new(),
+            documents: documents.collect(),
+        }
     }
 
     #[test]

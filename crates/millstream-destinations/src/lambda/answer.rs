@@ -108,10 +108,12 @@ struct Reworked {
     metadata: Option<Metadata>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
     partition_keys: Option<BTreeMap<String, Value>>,
+    /// Which table the record is for, and what is to be done with it there.
+    otf_metadata: Option<BTreeMap<String, Value>>,
 }
 
 /// A verdict for each record, in order. Records of the answer that were never sent are ignored.
@@ -166,9 +168,12 @@ fn ok(data: Option<String>, metadata: Option<Metadata>) -> Result<Verdict, Failu
     let data = base64_simd::STANDARD
         .decode_to_vec(data.as_bytes())
         .map_err(|_| invalid_form("The data field must be base64 encoded."))?;
-    let keys = metadata.and_then(|metadata| metadata.partition_keys).unwrap_or_default();
+    let Metadata { partition_keys: keys, otf_metadata } = metadata.unwrap_or_default();
+    // What names a table is as good as a key: both say where the record goes. What is null is not
+    // said.
+    let tables = otf_metadata.into_iter().flatten().filter(|(_, value)| !value.is_null());
     let mut partition_keys = BTreeMap::new();
-    for (name, value) in keys {
+    for (name, value) in keys.into_iter().flatten().chain(tables) {
         let value = match value {
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),

@@ -99,6 +99,14 @@ impl Buckets {
         Ok(Self(Arc::new(Place::S3(Arc::new(S3::new(settings, outbound, clock)?)))))
     }
 
+    /// Where buckets are that are directories.
+    pub fn root(&self) -> Option<&std::path::Path> {
+        match &*self.0 {
+            Place::Directory(all) => Some(all.root()),
+            Place::S3(_) => None,
+        }
+    }
+
     /// The bucket `name`; whether it exists shows when it is used.
     pub fn bucket(&self, name: &str) -> Result<Bucket, ConfigError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -146,6 +154,17 @@ impl Bucket {
         match &*self.place {
             Place::Directory(all) => all.put(&self.name, key, chunks).await,
             Place::S3(s3) => s3.put(&self.name, key, chunks, options).await,
+        }
+    }
+
+    /// Puts an object unless its key has one already: false says so. In directories only.
+    pub async fn put_new(&self, key: &str, body: Bytes) -> Result<bool, Failure> {
+        match &*self.place {
+            Place::Directory(all) => all.put_new(&self.name, key, body).await,
+            Place::S3(_) => {
+                let message = "only a directory can tell whether an object is new";
+                Err(Failure::permanent("InternalError", message))
+            }
         }
     }
 

@@ -114,6 +114,7 @@ mod tests {
         Document {
             id: DocumentId { part: 0, position, index: 0 },
             arrived: Timestamp::from_seconds(1_456_405_200),
+            operation: crate::Operation::Insert,
             data: Bytes::copy_from_slice(data.as_bytes()),
         }
     }

@@ -214,10 +214,11 @@ pub(crate) fn delivery(data: &[&str]) -> Delivery {
     let documents = data.iter().zip(0..).map(|(data, position)| Document {
         id: DocumentId { part: 0, position, index: 0 },
         arrived: Timestamp::from_seconds(1_456_405_200),
+        operation: millstream_destinations::Operation::Insert,
         data: Bytes::copy_from_slice(data.as_bytes()),
     });
     let id = "ed4acda5-034f-9f42-bba1-f29aea6d7d8f".to_owned();
-    Delivery { id, documents: documents.collect() }
+    Delivery { id, partition: String::new(), documents: documents.collect() }
 }
 
 /// An address where nobody listens.

@@ -199,6 +199,15 @@ pub(super) fn iceberg(node: Node<'_>) -> Result<IcebergTarget, Invalid> {
     }
     let catalog =
         node.child("CatalogConfiguration").ok_or(Invalid::Missing("CatalogConfiguration"))?;
+    for (name, what) in [
+        ("SchemaEvolutionConfiguration", "SchemaEvolutionConfiguration"),
+        ("TableCreationConfiguration", "TableCreationConfiguration"),
+    ] {
+        let is_wanted = node.child(name).and_then(|inner| inner.truth("Enabled"));
+        if is_wanted == Some(true) {
+            return Err(Invalid::Unsupported(what));
+        }
+    }
     let table = |node: Node<'_>| IcebergTable {
         database: node.text("DestinationDatabaseName").unwrap_or_default().to_owned(),
         table: node.text("DestinationTableName").unwrap_or_default().to_owned(),
@@ -209,7 +218,6 @@ pub(super) fn iceberg(node: Node<'_>) -> Result<IcebergTarget, Invalid> {
         catalog_arn: catalog.text("CatalogARN").map(str::to_owned),
         warehouse: catalog.text("WarehouseLocation").map(str::to_owned),
         tables: node.children("DestinationTableConfigurationList").map(table).collect(),
-        append_only: node.truth("AppendOnly").unwrap_or(false),
         retry: retry(node, RETRY_SECONDS),
     })
 }

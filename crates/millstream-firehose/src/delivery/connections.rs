@@ -62,6 +62,9 @@ pub struct Connections {
     /// The WebAssembly modules that functions' settings name.
     #[cfg(feature = "wasm")]
     pub modules: super::Modules,
+    /// Where Iceberg tables are.
+    #[cfg(feature = "iceberg")]
+    pub tables: millstream_destinations::iceberg::Tables,
     /// In whose name OpenSearch is spoken to, with the region; else as its URL says.
     pub search: Option<(SigningCredentials, String)>,
     /// Whether Redshift destinations are PostgreSQL servers.
@@ -230,6 +233,11 @@ impl Outlets for Connections {
             Target::Http(http) => self.http(http, arn),
             Target::Splunk(splunk) => self.splunk(splunk),
             Target::Search(search) => self.search(search, naming::stream_id(arn, origin)),
+            #[cfg(feature = "iceberg")]
+            Target::Iceberg(target) => {
+                Ok(super::tables::destination(target, &self.tables, naming::stream_id(arn, origin)))
+            }
+            #[cfg(not(feature = "iceberg"))]
             Target::Iceberg(_) => {
                 Err(invalid("the destination", "this server is built without Iceberg tables"))
             }

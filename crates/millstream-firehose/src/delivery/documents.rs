@@ -6,15 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_destinations::{Delivery, Destination, Document, Failure};
+use bytes::Bytes;
+use millstream_destinations::{Delivery, Destination, Document, Failure, Operation};
 
 use super::buffer::Cursor;
 use super::flight::{ATTEMPT_MAX, Flight, shape};
 use super::frame::Entry;
 use super::gauge::Gauge;
 use super::ids::Ids;
+use super::lane::Lane;
 use super::naming;
 use super::object::{self, Reason};
+use super::process::{DELETE, UPDATE};
 use super::station::{After, error_output};
 use crate::plan::Target;
 
@@ -60,8 +63,9 @@ pub(super) async fn deliver(
         let lease = station.commons.budget.work(work_bytes(&flight.gauge)).await;
         let documents = load(flight, &pending).await?;
         let count = documents.len();
-        let delivery = Delivery { id: id.clone(), documents };
-        deliveries.attempts.add(1);
+        let delivery = Delivery { id: id.clone(), partition: partition(&flight.lane), documents };
+        let bytes = delivery.documents.iter().map(|document| document.data.len() as u64).sum();
+        let begun = deliveries.begin(count as u64, bytes);
         let attempt = tokio::time::timeout(ATTEMPT_MAX, destination.attempt(&delivery)).await;
         drop((delivery, lease));
         let failure = match attempt {
@@ -156,8 +160,7 @@ fn named(mut reason: Reason, destination: Arc<dyn Destination>) -> Reason {
     Box::new(move |place, entry| {
         let (mut failure, attempts) = reason(place, entry)?;
         if failure.details.is_empty() {
-            let Entry { id, arrived, data, .. } = entry.clone();
-            failure.details = destination.details(&Document { id, arrived, data });
+            failure.details = destination.details(&document(entry.clone()));
         }
         Some((failure, attempts))
     })
@@ -168,6 +171,24 @@ fn retry(target: &Target) -> std::time::Duration {
         Target::Objects(objects) => objects.retry,
         Target::Http(http) => http.retry,
         Target::Search(search) => search.retry,
+fn document(entry: Entry) -> Document {
+    let Entry { id, arrived, sequence, data } = entry;
+    let operation = match sequence.as_ref().map(Bytes::as_ref) {
+        Some(UPDATE) => Operation::Update,
+        Some(DELETE) => Operation::Delete,
+        _ => Operation::Insert,
+    };
+    Document { id, arrived, operation, data }
+}
+
+/// The part of the destination that a lane is.
+fn partition(lane: &Lane) -> String {
+    match lane {
+        Lane::Main(partition) => partition.as_ref().to_owned(),
+        Lane::Backup | Lane::Errors(_) => String::new(),
+    }
+}
+
         Target::Splunk(splunk) => splunk.retry,
         Target::Redshift(redshift) => redshift.retry,
         Target::Iceberg(iceberg) => iceberg.retry,
@@ -218,8 +239,7 @@ async fn load(flight: &Flight, pending: &Pending) -> Option<Vec<Document>> {
         Pending::Some(places) => Some(places.clone()),
     };
     fold(flight, wanted, Vec::new(), |documents, entry| {
-        let Entry { id, arrived, data, .. } = entry;
-        documents.push(Document { id, arrived, data });
+        documents.push(document(entry));
     })
     .await
 }

@@ -58,7 +58,10 @@ pub(super) struct Flight {
 pub(super) async fn fly(station: Arc<Station>, load: Load) -> Report {
     let Load { lane, keys, buffer, is_repeat } = load;
     let gauge = *buffer.gauge();
-    if is_repeat && matches!((&lane, &station.ends), (Lane::Main(_), Ends::Documents(_))) {
+    // A table tells repeats itself.
+    let tells = matches!(station.plan.target, Target::Iceberg(_));
+    let is_documents = matches!((&lane, &station.ends), (Lane::Main(_), Ends::Documents(_)));
+    if is_repeat && is_documents && !tells {
         station.counters().duplicates.add(gauge.count);
     }
     let buffer = Some(Arc::new(buffer));
@@ -222,7 +225,16 @@ impl Flight {
         let draw = Draw::new(&station.origin, &self.lane, gauge, output.as_str());
         let errors = &station.plan.backup.errors;
         let key = naming::error_key(&station.origin, errors, output.as_str(), gauge, draw);
-        key.unwrap_or_else(|_| self.plain_key(output.as_str()))
+        let key = key.unwrap_or_else(|_| self.plain_key(output.as_str()));
+        match (output, &self.lane, &station.plan.target) {
+            // Documented: what is configured for one table stands before all that failed for it.
+            (ErrorOutput::Iceberg, Lane::Main(partition), Target::Iceberg(target)) => {
+                let table = target.table(partition);
+                let prefix = table.and_then(|table| table.error_prefix.as_deref());
+                format!("{}{key}", prefix.unwrap_or_default())
+            }
+            _ => key,
+        }
     }
 
     /// A key for what has to be put although its prefix has no value.

@@ -21,7 +21,8 @@ const HAS_SEQUENCE: u8 = 16;
 pub(super) struct Entry {
     pub(super) id: DocumentId,
     pub(super) arrived: Timestamp,
-    /// What the source calls it, kept where an error would have to say it.
+    /// What the source calls it, kept where an error would have to say it; of a row of a table,
+    /// what is to be done with it.
     pub(super) sequence: Option<Bytes>,
     pub(super) data: Bytes,
 }

@@ -59,6 +59,8 @@ mod retry;
 mod source;
 mod spill;
 mod station;
+#[cfg(feature = "iceberg")]
+mod tables;
 #[cfg(test)]
 mod tests;
 mod transform;

@@ -8,6 +8,8 @@
 //! Invariant: which pieces a record has, and their numbers, follow from the record and the
 //! configuration alone, so that a replay settles the very same pieces.
 
+mod tables;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ use super::source::Record;
 use crate::plan::{Function, Plan, Source, Split, Target};
 
 /// What one record may unpack to: sixteen times the largest that can be put.
+use tables::Tables;
+pub(super) use tables::{DELETE, UPDATE};
 const UNPACKED_BYTES_MAX: usize = 16 << 20;
 
 /// What one record may be taken apart into (ours): far above what producers make, five hundred
@@ -114,6 +118,8 @@ pub(super) struct Processor {
     lambda_arn: Option<String>,
     keeps_sequence: bool,
     /// Whether pieces go to a function out of this process.
+    /// Which tables there are, where records are rows.
+    tables: Option<Tables>,
     calls_out: bool,
     /// Whether a backup keeps source records.
     backs_up: bool,
@@ -177,6 +183,10 @@ impl Processor {
     pub(super) fn is_heavy(&self) -> bool {
         self.decompress || self.query.is_some() || self.filter.is_some()
     }
+            tables: match &plan.target {
+                Target::Iceberg(target) => Some(Tables::new(target)),
+                _ => None,
+            },
 
     /// Does all that can be done at once for a record of `part`. `now` is when that is.
     pub(super) fn prepare(&self, part: u64, record: &Record, now: Timestamp) -> Prepared {
@@ -404,6 +414,13 @@ impl Processor {
     pub(super) fn refused(&self, piece: Piece, refusal: &Refusal, ended: Timestamp) -> Item {
         let Piece { id, arrived, sequence, data, raw, .. } = piece;
         let entry = Entry { id, arrived, sequence, data: raw.unwrap_or(data) };
+        if let Some(tables) = &self.tables {
+            let failure = match tables.route(&keys) {
+                Ok((lane, operation)) => return Ok(self.row(piece, lane, operation)),
+                Err(failure) => failure,
+            };
+            return refuse(piece, ErrorOutput::Iceberg, &failure.code, failure.message);
+        }
         let is_processing = refusal.output == ErrorOutput::Processing;
         let lambda_arn = self.lambda_arn.as_deref().filter(|_| is_processing);
         let mut document = String::with_capacity(entry.data.len() / 3 * 4 + 512);
@@ -428,6 +445,13 @@ fn too_large(bytes: usize) -> Refusal {
         format!("The record has {bytes} bytes, more than the limit of {RECORD_BYTES_MAX}."),
     );
     Refusal { output: ErrorOutput::Processing, failure, attempts: 1 }
+    /// A row for a table, with what is to be done with it.
+    fn row(&self, piece: Piece, lane: Lane, operation: Option<Bytes>) -> Item {
+        let Piece { id, arrived, data, .. } = piece;
+        let entry = Entry { id, arrived, sequence: operation, data };
+        Item { lane, keys: Arc::clone(&self.no_keys), entry }
+    }
+
 }
 
 /// What is said of a record that unpacks to more than may be kept at once. The code is ours.

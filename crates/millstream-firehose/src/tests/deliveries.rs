@@ -42,6 +42,17 @@ impl Directory {
         files
     }
 
+    #[cfg(feature = "iceberg")]
+    fn tables(&self) -> millstream_destinations::iceberg::Tables {
+        millstream_destinations::iceberg::Tables::folders(
+            millstream_destinations::iceberg::Ground {
+                buckets: Buckets::directory(self.0.join("s3")),
+                clock: Arc::new(millstream_core::SystemClock),
+                rand: Arc::new(SeededRand::new(6)),
+            },
+        )
+    }
+
     fn deliver(&self, world: &World) -> Deliveries {
         let outbound = Outbound::new(OutboundSettings::default()).unwrap();
         let connections = Connections {
@@ -53,6 +64,8 @@ impl Directory {
             functions: std::collections::BTreeMap::new(),
             #[cfg(feature = "wasm")]
             modules: crate::Modules::default(),
+            #[cfg(feature = "iceberg")]
+            tables: self.tables(),
             search: None,
             redshift_is_postgresql: false,
             clock: world.clock.clone(),

@@ -96,7 +96,21 @@ fn connections(
             let glue = GlueSettings { endpoint: endpoint(service), region, credentials };
             Catalog::remote(&glue, operator.clone(), clock.clone())
                 .map_err(|error| unusable("glue_endpoint", &error))?
+    #[cfg(feature = "iceberg")]
+    let tables = super::iceberg::tables(
+        settings,
+        &outside.iceberg,
+        super::iceberg::Shared {
+            buckets: buckets.clone(),
+            operator: operator.clone(),
+            credentials: credentials.clone(),
+            clock: clock.clone(),
+            rand: opening.rand.clone(),
+        },
+    )?;
         }
+        #[cfg(feature = "iceberg")]
+        tables,
     };
     Ok(Connections {
         buckets,

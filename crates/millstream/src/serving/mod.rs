@@ -6,6 +6,9 @@
 
 pub(crate) mod data_dir;
 mod firehose;
+mod firehose_metrics;
+#[cfg(feature = "iceberg")]
+mod iceberg;
 mod kafka_clusters;
 pub(crate) mod key_files;
 mod metrics;

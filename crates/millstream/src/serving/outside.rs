@@ -26,6 +26,10 @@
 //! username = "..."
 //! password = "..."
 //!
+//! [iceberg]                          # for the REST catalog: one of `token`, `client_secret` (with
+//! client_id = "..."                  # `oauth2_url` and `scope`, where they are not the catalog's
+//! client_secret = "..."              # own) and `sigv4_service` (signed with [credentials])
+//!
 //! [secrets]                          # as Secrets Manager holds them: JSON
 //! "arn:aws:secretsmanager:us-east-1:000000000000:secret:warehouse" = '{"username":"u","password":"p"}'
 //! ```
@@ -50,6 +54,8 @@ pub(super) struct Outside {
     pub(super) search_domains: BTreeMap<String, String>,
     kafka_clusters: BTreeMap<String, toml::Value>,
     secrets: BTreeMap<String, String>,
+    #[cfg(feature = "iceberg")]
+    pub(super) iceberg: super::iceberg::IcebergTable,
     /// Where the file is: what paths to modules begin from.
     #[serde(skip)]
     folder: PathBuf,
@@ -74,8 +80,8 @@ impl Outside {
         })?;
         let mut outside = Self::parse(&text).map_err(|error| {
             Failure::usage(format!("{}: {error}", path.display())).advise(
-                "its tables are [credentials], [functions], [search_domains], [kafka_clusters] and \
-                 [secrets], each with ARNs for keys",
+                "its tables are [credentials] and [iceberg], and, with ARNs for keys, [functions], \
+                 [search_domains], [kafka_clusters] and [secrets]",
             )
         })?;
         outside.folder = path.parent().map(Path::to_owned).unwrap_or_default();

@@ -35,6 +35,11 @@ pub(crate) struct FirehoseSettings {
     pub(crate) s3: Service,
     /// Where tables' schemas are.
     pub(crate) glue: Service,
+    /// Where Iceberg's REST catalog is; `None`: tables are where Glue is.
+    pub(crate) iceberg_endpoint: Option<String>,
+    /// Which of its warehouses.
+    #[cfg_attr(not(feature = "iceberg"), expect(dead_code, reason = "there are no tables"))]
+    pub(crate) iceberg_warehouse: Option<String>,
     /// Where Lambda functions are that the outside file does not name; `None`: AWS.
     pub(crate) lambda_endpoint: Option<String>,
     /// Where deliveries may go.
@@ -49,6 +54,10 @@ pub(crate) struct FirehoseSettings {
 pub(super) fn check(check: &mut Checker<'_>) -> Option<FirehoseSettings> {
     let s3 = check.take("s3_endpoint", service);
     let glue = check.take("glue_endpoint", service);
+    let iceberg_endpoint = check.take("iceberg_endpoint", tables_url);
+    let iceberg_warehouse = check.take("iceberg_warehouse", |text| {
+        Ok::<_, String>(Some(text.to_owned()).filter(|text| !text.is_empty()))
+    });
     let lambda_endpoint = check.take("lambda_endpoint", optional_url);
     let destinations = check.take("firehose_destinations", destinations);
     let redshift_is_postgresql = check.take("redshift_dialect", |text| match text {
@@ -60,6 +69,8 @@ pub(super) fn check(check: &mut Checker<'_>) -> Option<FirehoseSettings> {
     Some(FirehoseSettings {
         s3: s3?,
         glue: glue?,
+        iceberg_endpoint: iceberg_endpoint?,
+        iceberg_warehouse: iceberg_warehouse?,
         lambda_endpoint: lambda_endpoint?,
         destinations: destinations?,
         redshift_is_postgresql: redshift_is_postgresql?,
@@ -84,6 +95,13 @@ fn optional_url(text: &str) -> Result<Option<String>, String> {
         _ if is_url => Ok(Some(text.to_owned())),
         _ => Err("a URL begins with http:// or https:// and a host".to_owned()),
     }
+}
+
+fn tables_url(text: &str) -> Result<Option<String>, String> {
+    if !cfg!(feature = "iceberg") && !text.is_empty() {
+        return Err("this server is built without Iceberg tables: the feature `iceberg`".to_owned());
+    }
+    optional_url(text)
 }
 
 fn destinations(text: &str) -> Result<Destinations, String> {

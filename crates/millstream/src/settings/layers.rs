@@ -80,6 +80,12 @@ pub(crate) struct SettingsFlags {
     /// Read tables' schemas from this Glue service [default: files in DIR/schemas]
     #[arg(long, value_name = "URL|aws")]
     pub(crate) glue_endpoint: Option<String>,
+    /// Write Iceberg tables of this REST catalog [default: those of the Glue service]
+    #[arg(long, value_name = "URL")]
+    pub(crate) iceberg_endpoint: Option<String>,
+    /// Which of the REST catalog's warehouses
+    #[arg(long, value_name = "NAME")]
+    pub(crate) iceberg_warehouse: Option<String>,
     /// Call Lambda functions here [default: AWS]
     #[arg(long, value_name = "URL")]
     pub(crate) lambda_endpoint: Option<String>,
@@ -138,6 +144,8 @@ pub(crate) fn flags_layer(flags: &SettingsFlags) -> Layer {
         ("drain_seconds", "--drain-seconds", flags.drain_seconds.clone()),
         ("s3_endpoint", "--s3-endpoint", flags.s3_endpoint.clone()),
         ("glue_endpoint", "--glue-endpoint", flags.glue_endpoint.clone()),
+        ("iceberg_endpoint", "--iceberg-endpoint", flags.iceberg_endpoint.clone()),
+        ("iceberg_warehouse", "--iceberg-warehouse", flags.iceberg_warehouse.clone()),
         ("lambda_endpoint", "--lambda-endpoint", flags.lambda_endpoint.clone()),
         ("firehose_destinations", "--firehose-destinations", flags.firehose_destinations.clone()),
         ("redshift_dialect", "--redshift-dialect", flags.redshift_dialect.clone()),

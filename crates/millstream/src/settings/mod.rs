@@ -146,6 +146,18 @@ pub(crate) const KEYS: &[Key] = &[
         meaning: "Where tables' schemas are: a Glue service; empty: DATA_DIR/schemas/DATABASE.TABLE.json",
     },
     Key {
+        name: "iceberg_endpoint",
+        default: "",
+        form: "URL, or empty",
+        meaning: "Where Iceberg tables are: a REST catalog; empty: a Glue service's, or where there is none folders DATABASE/TABLE of the bucket `iceberg`",
+    },
+    Key {
+        name: "iceberg_warehouse",
+        default: "",
+        form: "NAME, or empty",
+        meaning: "Which of the REST catalog's warehouses",
+    },
+    Key {
         name: "lambda_endpoint",
         default: "",
         form: "URL, or empty",

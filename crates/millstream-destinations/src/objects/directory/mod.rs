@@ -23,6 +23,8 @@ pub(super) use list::Wanted;
 
 /// Where unfinished objects lie; no bucket's name begins with a dot.
 const UPLOADS: &str = ".uploads";
+/// The code of a key that cannot be a file's name, or has a file already.
+const CONFLICT: &str = "S3.KeyConflict";
 /// Directories that are remembered as durable; beyond, all are forgotten and synced anew.
 const DURABLE_MAX: usize = 10_000;
 
@@ -67,6 +69,22 @@ impl Directory {
         blocking(move || own.write_whole(&target, chunks)).await
     }
 
+    /// Puts an object unless there is one: false says so.
+    pub(super) async fn put_new(
+        self: &Arc<Self>,
+        bucket: &str,
+        key: &str,
+        body: Bytes,
+    ) -> Result<bool, Failure> {
+        let own = Arc::clone(self);
+        let target = self.root.join(bucket).join(path::of_key(key)?);
+        let put = blocking(move || own.link_whole(&target, &body)).await;
+        match put {
+            Err(failure) if failure.code == CONFLICT => Ok(false),
+            put => put.map(|()| true),
+        }
+    }
+
     pub(super) async fn read(
         &self,
         bucket: &str,
@@ -84,6 +102,24 @@ impl Directory {
     }
 
     fn write_whole(&self, target: &Path, chunks: Chunks) -> io::Result<()> {
+        let upload = self.upload(chunks)?;
+        let parent = target.parent().expect("a key is below its bucket");
+        self.make_durable(parent)?;
+        fs::rename(&upload.0, target)?;
+        sync_directory(parent)
+    }
+
+    /// A link, other than a move, fails where there is something already.
+    fn link_whole(&self, target: &Path, body: &Bytes) -> io::Result<()> {
+        let upload = self.upload(super::in_memory([body.clone()]))?;
+        let parent = target.parent().expect("a key is below its bucket");
+        self.make_durable(parent)?;
+        fs::hard_link(&upload.0, target)?;
+        sync_directory(parent)
+    }
+
+    /// A file of its own with all of the chunks, synced.
+    fn upload(&self, chunks: Chunks) -> io::Result<Upload> {
         let uploads = self.root.join(UPLOADS);
         self.make_durable(&uploads)?;
         let number = UPLOAD.fetch_add(1, Ordering::Relaxed);
@@ -94,11 +130,7 @@ impl Directory {
             file.write_all(&chunk?)?;
         }
         file.sync_all()?;
-        drop(file);
-        let parent = target.parent().expect("a key is below its bucket");
-        self.make_durable(parent)?;
-        fs::rename(&upload.0, target)?;
-        sync_directory(parent)
+        Ok(upload)
     }
 
     /// Makes a directory and those above it, and sees to it that they stay.
@@ -140,7 +172,7 @@ fn failure(error: &io::Error) -> Failure {
         // A key that needs a file where another needs a directory.
         io::ErrorKind::NotADirectory
         | io::ErrorKind::IsADirectory
-        | io::ErrorKind::AlreadyExists => Failure::permanent("S3.KeyConflict", error.to_string()),
+        | io::ErrorKind::AlreadyExists => Failure::permanent(CONFLICT, error.to_string()),
         _ => Failure::retryable(
             "InternalError",
             format!("An internal error occurred while attempting to deliver data. ({error})"),

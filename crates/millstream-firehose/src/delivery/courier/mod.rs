@@ -144,9 +144,9 @@ fn lane_bounds(plan: &Plan, ends: &Ends) -> LaneBounds {
     let (buffering, partitions_max) = match &plan.target {
         Target::Objects(objects) => (objects.buffering, objects.partitions_max),
         Target::Redshift(redshift) => (redshift.staging.buffering, None),
-        Target::Http(_) | Target::Search(_) | Target::Splunk(_) | Target::Iceberg(_) => {
-            (plan.buffering, None)
-        }
+        Target::Http(_) | Target::Search(_) | Target::Splunk(_) => (plan.buffering, None),
+        // A table is a partition of its own.
+        Target::Iceberg(_) => (plan.buffering, Some(limits::FIREHOSE_PARTITIONS_MAX)),
     };
     let objects = |buffering| Bounds::new(buffering, usize::MAX, usize::MAX);
     let errors = objects(plan.backup.errors.buffering);
