@@ -5,11 +5,29 @@ checks every header and field that its contract names, and keeps what it accepte
 """
 
 import base64
+import contextlib
 import gzip
+import http.client
 import json
+import socket
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Raw(bytes):
+    """Bytes that are sent in the place of an answer, and the connection is closed."""
+
+
+class Server(ThreadingHTTPServer):
+    """A server that takes it as it comes when its caller is gone, as those are that are killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, address)
 
 
 class Endpoint:
@@ -27,7 +45,12 @@ class Endpoint:
                 length = int(self.headers.get("Content-Length", 0))
                 body = self.rfile.read(length)
                 try:
-                    status, headers, content = endpoint.respond(self.command, self.path, self.headers, body)
+                    answer = endpoint.respond(self.command, self.path, self.headers, body)
+                    if isinstance(answer, Raw):
+                        self.wfile.write(answer)
+                        self.close_connection = True
+                        return
+                    status, headers, content = answer
                 except AssertionError as error:
                     endpoint.broken.append(str(error))
                     status, headers, content = 400, {}, str(error).encode()
@@ -43,8 +66,7 @@ class Endpoint:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -72,7 +94,9 @@ class HttpEndpoint(Endpoint):
     def __init__(self, access_key=None, attributes=None, compressed=False):
         super().__init__()
         self.access_key, self.attributes, self.compressed = access_key, attributes or {}, compressed
-        self.accepted, self.requests, self.seen_ids = [], [], []
+        # All that was answered with a yes; and once for each request's id.
+        self.taken, self.accepted = [], []
+        self.requests, self.seen_ids = [], []
 
     def respond(self, method, path, headers, body):
         assert method == "POST", method
@@ -95,16 +119,23 @@ class HttpEndpoint(Endpoint):
         fault = self.fault()
         self.requests.append((time.monotonic(), request_id, fault))
         answer = {"requestId": request_id, "timestamp": int(time.time() * 1000)}
+        if callable(fault):
+            return fault(answer, lambda: self.take(request_id, data))
         if fault == "another id":
             return 200, {"Content-Type": "application/json"}, json.dumps({**answer, "requestId": "x"}).encode()
         if fault:
             answer["errorMessage"] = "told to fail"
             return fault, {"Content-Type": "application/json"}, json.dumps(answer).encode()
+        self.take(request_id, data)
+        return 200, {"Content-Type": "application/json"}, json.dumps(answer).encode()
+
+    def take(self, request_id, data):
+        """The records are its own from now on."""
         with self.lock:
+            self.taken += data
             if request_id not in self.seen_ids:
                 self.seen_ids.append(request_id)
                 self.accepted += data
-        return 200, {"Content-Type": "application/json"}, json.dumps(answer).encode()
 
 
 class Functions(Endpoint):
@@ -148,6 +179,8 @@ class Splunk(Endpoint):
         if headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         fault = self.fault()
+        if isinstance(fault, tuple | Raw):
+            return fault
         if fault:
             return fault, {"Content-Type": "application/json"}, b'{"text":"Server is busy","code":9}'
         with self.lock:
@@ -174,7 +207,7 @@ class Search(Endpoint):
             body = gzip.decompress(body)
         assert body.endswith(b"\n"), "a bulk body ends with a line feed"
         fault = self.fault()
-        if fault:
+        if fault and not callable(fault):
             return fault, {"Content-Type": "application/json"}, b'{"error":"told to fail"}'
         lines = body.split(b"\n")[:-1]
         assert len(lines) % 2 == 0, "a bulk body has two lines a document"
@@ -193,4 +226,76 @@ class Search(Endpoint):
             if error:
                 item["error"] = {"type": "told_to_fail", "reason": "told to fail"}
             items.append({verb: item})
+        if fault:
+            return fault({"errors": errors, "items": items})
         return 200, {"Content-Type": "application/json"}, json.dumps({"errors": errors, "items": items}).encode()
+
+
+class Proxy(Endpoint):
+    """Stands before an S3 server, and answers in its place or not at all where a bucket is to have trouble."""
+
+    def __init__(self, port):
+        super().__init__()
+        self.port, self.troubles, self.is_down = port, {}, False
+
+    def trouble(self, bucket, *faults):
+        """The next puts into a bucket meet these, one each: functions of what passes the put on."""
+        with self.lock:
+            self.troubles[bucket] = list(faults)
+
+    def respond(self, method, path, headers, body):
+        if self.is_down:
+            return Raw()
+        with self.lock:
+            waiting = self.troubles.get(path.split("?")[0].split("/")[1])
+            fault = waiting.pop(0) if waiting and method == "PUT" else None
+
+        def forward():
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            content = answer.read()
+            kept = {name: value for name, value in answer.getheaders() if name.lower() in ("etag", "content-type", "x-amz-request-id")}
+            return answer.status, kept, content
+
+        return fault(forward) if fault else forward()
+
+
+class CommitLoser:
+    """Stands before a PostgreSQL server, and breaks a connection when it is told that a transaction is committed."""
+
+    def __init__(self, port):
+        self.port, self.losses, self.lost = port, 0, 0
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.own_port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.port))
+            for source, sink, is_answer in ((near, far, False), (far, near, True)):
+                threading.Thread(target=self.carry, args=(source, sink, is_answer), daemon=True).start()
+
+    def carry(self, source, sink, is_answer):
+        try:
+            while data := source.recv(65_536):
+                with self.lock:
+                    is_lost = is_answer and self.losses > 0 and b"COMMIT\0" in data
+                    self.losses, self.lost = self.losses - is_lost, self.lost + is_lost
+                if is_lost:
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def stop(self):
+        self.listener.close()
