@@ -8,6 +8,7 @@
 
 mod authorize;
 mod caller;
+mod data_keys;
 mod keyring;
 mod keys;
 pub mod policy;
@@ -17,6 +18,7 @@ mod verifier;
 
 pub use authorize::{AuthorizationRequest, Decision, Denial, DenialReason, authorize};
 pub use caller::{DevMode, VerifiedCaller};
+pub use data_keys::{DataKeys, SealingKey};
 pub use keyring::{
     DataKey, DataKeyOpener, KEY_LENGTH, Keyring, MasterKey, RECORD_OVERHEAD_BYTES,
     SEALED_OVERHEAD_BYTES, Sealer,

@@ -1,15 +1,14 @@
 //! Data keys: which one seals records now, and how sealed records open.
 //!
-//! Owns the rotation, as Data Streams has it: records are sealed under a data key that only this
-//! process seals with, for five minutes or 2^32 records, whichever comes first. The key, wrapped
-//! by the keyring, is durable in the catalog before its first use, so that what was acknowledged
-//! always opens; it is forgotten once everything sealed under it is delivered.
+//! Owns the way of a key: wrapped by the keyring, it is durable in the catalog before its first use,
+//! so that what was acknowledged always opens; it is forgotten once everything sealed under it is
+//! delivered. How long one seals is `millstream_auth`'s.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use millstream_auth::{DataKey, DataKeyOpener, Keyring};
+use millstream_auth::{DataKey, DataKeyOpener, DataKeys, Keyring, SealingKey};
 use millstream_log::{Bounds, Position};
 use tokio::time::Instant;
 
@@ -17,75 +16,45 @@ use crate::firehose::Firehose;
 use crate::refusal::Refusal;
 use crate::state::{Command, DataKeyRecord, DeliveryStream, DeliveryStreamUid};
 
-/// How long one data key seals.
-const DATA_KEY_LIFE: Duration = Duration::from_secs(300);
-/// How many records one data key seals.
-const DATA_KEY_RECORDS_MAX: u64 = 1 << 32;
 /// How long an append may still land after whoever waited for it went away.
 const LANDING_SLACK: Duration = Duration::from_secs(60);
-/// Openers kept at hand; beyond, all are unwrapped anew.
-const OPENERS_MAX: usize = 10_000;
-
-/// A key that seals now.
-#[derive(Debug)]
-pub(crate) struct Sealing {
-    pub(crate) id: u32,
-    pub(crate) key: DataKey,
-    since: Instant,
-}
-
 /// How far a key that seals no more is from being forgotten.
 #[derive(Debug)]
 enum Retirement {
     /// Somebody may hold it still.
-    Held(Weak<Sealing>),
+    Held(Weak<SealingKey>),
     /// Nobody has held it since; what was sealed last may still be landing.
     Since(Instant),
     /// All that it sealed lies below.
     Below(Position),
 }
 
-/// The data keys in use.
+/// The data keys of delivery streams.
 #[derive(Debug, Default)]
-pub(crate) struct DataKeys {
-    sealing: Mutex<BTreeMap<DeliveryStreamUid, Arc<Sealing>>>,
+pub(crate) struct StreamKeys {
+    keys: DataKeys<DeliveryStreamUid>,
     retirement: Mutex<BTreeMap<(DeliveryStreamUid, u32), Retirement>>,
-    openers: Mutex<BTreeMap<(DeliveryStreamUid, u32), DataKeyOpener>>,
     rotation: tokio::sync::Mutex<()>,
 }
 
-impl DataKeys {
-    fn current(&self, stream: DeliveryStreamUid) -> Option<Arc<Sealing>> {
-        let sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = sealing.get(&stream)?;
-        let is_fresh = current.since.elapsed() < DATA_KEY_LIFE
-            && current.key.sealed_count() < DATA_KEY_RECORDS_MAX;
-        is_fresh.then(|| current.clone())
+impl StreamKeys {
+    fn current(&self, stream: DeliveryStreamUid) -> Option<Arc<SealingKey>> {
+        self.keys.current(stream, Instant::now().into_std())
     }
 
     /// The opener of a delivery stream's key, unwrapped once.
     fn opener(&self, keyring: &Keyring, stream: &DeliveryStream, id: u32) -> Option<DataKeyOpener> {
-        let mut openers = self.openers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opener) = openers.get(&(stream.uid, id)) {
-            return Some(opener.clone());
-        }
-        let index = stream.data_keys.binary_search_by_key(&id, |key| key.id).ok()?;
-        let wrapped = &stream.data_keys[index].wrapped;
-        let wrapped = base64_simd::STANDARD.decode_to_vec(wrapped).ok()?;
-        let opener = keyring.unwrap_data_key(&wrapped)?;
-        if openers.len() >= OPENERS_MAX {
-            openers.clear();
-        }
-        openers.insert((stream.uid, id), opener.clone());
-        Some(opener)
+        self.keys.opener(keyring, (stream.uid, id), || {
+            let index = stream.data_keys.binary_search_by_key(&id, |key| key.id).ok()?;
+            base64_simd::STANDARD.decode_to_vec(&stream.data_keys[index].wrapped).ok()
+        })
     }
 
-    fn begin(&self, stream: DeliveryStreamUid, sealing: &Arc<Sealing>) {
+    fn begin(&self, stream: DeliveryStreamUid, id: u32, key: DataKey) -> Arc<SealingKey> {
+        let begun = self.keys.begin(stream, id, key, Instant::now().into_std());
         let mut retirement = self.retirement.lock().unwrap_or_else(PoisonError::into_inner);
-        retirement.insert((stream, sealing.id), Retirement::Held(Arc::downgrade(sealing)));
-        drop(retirement);
-        let mut current = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
-        current.insert(stream, sealing.clone());
+        retirement.insert((stream, id), Retirement::Held(Arc::downgrade(&begun)));
+        begun
     }
 
     /// Whether everything that the key sealed lies below the start of its log. Goes by positions
@@ -116,9 +85,7 @@ impl DataKeys {
         let mut retirement = self.retirement.lock().unwrap_or_else(PoisonError::into_inner);
         retirement.retain(|(uid, _), _| *uid != stream);
         drop(retirement);
-        self.sealing.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
-        let mut openers = self.openers.lock().unwrap_or_else(PoisonError::into_inner);
-        openers.retain(|(uid, _), _| *uid != stream);
+        self.keys.forget(stream);
     }
 }
 
@@ -127,7 +94,7 @@ impl Firehose {
     pub(crate) async fn sealing_key(
         &self,
         stream: &DeliveryStream,
-    ) -> Result<Option<Arc<Sealing>>, Refusal> {
+    ) -> Result<Option<Arc<SealingKey>>, Refusal> {
         if !stream.encryption.is_on() {
             return Ok(None);
         }
@@ -149,9 +116,7 @@ impl Firehose {
                 Ok((Some(Command::AddDataKey { stream: uid, key }), id))
             })
             .await?;
-        let current = Arc::new(Sealing { id, key, since: Instant::now() });
-        self.data_keys.begin(uid, &current);
-        Ok(Some(current))
+        Ok(Some(self.data_keys.begin(uid, id, key)))
     }
 
     /// The opener of the delivery stream's data key `id`; `None` where it is not known, or does

@@ -14,8 +14,9 @@ use millstream_log::{AppendError, Log, LogId};
 use tokio::sync::watch;
 
 use crate::configuration::Secrets;
-use crate::encryption::DataKeys;
+use crate::encryption::StreamKeys;
 use crate::housekeeping;
+use crate::incoming::Counts;
 use crate::orders::Plans;
 use crate::rate::Rates;
 use crate::refusal::{Named, Refusal};
@@ -57,9 +58,10 @@ pub struct Firehose {
     pub(crate) settings: Settings,
     pub(crate) catalog: Arc<Catalog<Registry>>,
     pub(crate) secrets: Secrets,
-    pub(crate) data_keys: DataKeys,
+    pub(crate) data_keys: StreamKeys,
     pub(crate) throttle: Throttle,
     pub(crate) rates: Rates,
+    pub(crate) incoming: Counts,
     pub(crate) drivers: Drivers,
     pub(crate) plans: Plans,
     pub(crate) me: Weak<Self>,
@@ -82,13 +84,14 @@ impl Firehose {
             secrets: Secrets::new(keyring.sealer("firehose destination")),
             throttle: Throttle::new(&settings.region),
             rates: Rates::default(),
+            incoming: Counts::default(),
             log,
             keyring,
             clock,
             streams,
             settings,
             catalog,
-            data_keys: DataKeys::default(),
+            data_keys: StreamKeys::default(),
             drivers: Drivers::default(),
             plans: Plans::default(),
             me: me.clone(),

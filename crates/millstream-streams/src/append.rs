@@ -10,10 +10,10 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use millstream_auth::SealingKey;
 use millstream_core::{HashKey, SequenceNumber, ShardId};
 use millstream_log::{AppendError, Appended, Batch, BatchBuilder};
 
-use crate::encryption::Sealing;
 use crate::payload::{self, OVERHEAD_BYTES, Place, Scratch};
 use crate::refusal::Refusal;
 use crate::state::{Mode, Stream};
@@ -188,7 +188,7 @@ fn encode(
     stream: &Stream,
     group: &Group,
     entries: &[Entry<'_>],
-    sealing: Option<&Sealing>,
+    sealing: Option<&SealingKey>,
 ) -> Batch {
     let framed = |entry: &usize| entries[*entry].bytes() + OVERHEAD_BYTES + FRAME_BYTES;
     let mut batch = BatchBuilder::with_capacity(group.entries.iter().map(framed).sum());

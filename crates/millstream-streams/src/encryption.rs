@@ -1,54 +1,32 @@
 //! Data keys: which one seals records now, and how sealed records open.
 //!
-//! Owns the rotation. A stream's records are sealed under a data key that only this process
-//! seals with, for five minutes or 2^32 records, whichever comes first (observed cadence of the
-//! real service). The key, wrapped by the keyring, is durable in the catalog before its first
-//! use, so that what was acknowledged always opens; it is forgotten once every record sealed
-//! under it has expired.
+//! Owns the way of a key: wrapped by the keyring, it is durable in the catalog before its first use,
+//! so that what was acknowledged always opens; it is forgotten once every record sealed under it has
+//! expired. How long one seals is `millstream_auth`'s.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_auth::{DataKey, DataKeyOpener, Keyring};
+use millstream_auth::{DataKeyOpener, DataKeys, Keyring, SealingKey};
 use millstream_core::Timestamp;
+use tokio::time::Instant;
 
 use crate::refusal::Refusal;
 use crate::state::{Command, DataKeyRecord, Stream, StreamUid};
 use crate::streams::Streams;
 
-/// How long one data key seals.
-const DATA_KEY_LIFE: Duration = Duration::from_secs(300);
-/// How many records one data key seals.
-const DATA_KEY_RECORDS_MAX: u64 = 1 << 32;
 /// How long a record may be under way between its sealing and its arrival.
 pub(crate) const SEALING_SLACK: Duration = Duration::from_secs(3_600);
-/// Openers kept at hand; beyond, all are unwrapped anew.
-const OPENERS_MAX: usize = 10_000;
-
-/// A key that seals now.
-#[derive(Debug)]
-pub(crate) struct Sealing {
-    pub(crate) id: u32,
-    pub(crate) key: DataKey,
-    since: tokio::time::Instant,
-}
-
-/// The data keys in use.
+/// The data keys of streams.
 #[derive(Debug, Default)]
-pub(crate) struct DataKeys {
-    sealing: Mutex<BTreeMap<StreamUid, Arc<Sealing>>>,
-    openers: Mutex<BTreeMap<(StreamUid, u32), DataKeyOpener>>,
+pub(crate) struct StreamKeys {
+    keys: DataKeys<StreamUid>,
     rotation: tokio::sync::Mutex<()>,
 }
 
-impl DataKeys {
-    fn current(&self, stream: StreamUid) -> Option<Arc<Sealing>> {
-        let sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = sealing.get(&stream)?;
-        let is_fresh = current.since.elapsed() < DATA_KEY_LIFE
-            && current.key.sealed_count() < DATA_KEY_RECORDS_MAX;
-        is_fresh.then(|| current.clone())
+impl StreamKeys {
+    fn current(&self, stream: StreamUid) -> Option<Arc<SealingKey>> {
+        self.keys.current(stream, Instant::now().into_std())
     }
 
     /// The opener of a stream's key, unwrapped once.
@@ -58,26 +36,15 @@ impl DataKeys {
         stream: &Stream,
         id: u32,
     ) -> Option<DataKeyOpener> {
-        let mut openers = self.openers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opener) = openers.get(&(stream.uid, id)) {
-            return Some(opener.clone());
-        }
-        let index = stream.data_keys.binary_search_by_key(&id, |key| key.id).ok()?;
-        let wrapped = &stream.data_keys[index].wrapped;
-        let wrapped = base64_simd::STANDARD.decode_to_vec(wrapped).ok()?;
-        let opener = keyring.unwrap_data_key(&wrapped)?;
-        if openers.len() >= OPENERS_MAX {
-            openers.clear();
-        }
-        openers.insert((stream.uid, id), opener.clone());
-        Some(opener)
+        self.keys.opener(keyring, (stream.uid, id), || {
+            let index = stream.data_keys.binary_search_by_key(&id, |key| key.id).ok()?;
+            base64_simd::STANDARD.decode_to_vec(&stream.data_keys[index].wrapped).ok()
+        })
     }
 
     /// Forgets a stream that is gone.
     pub(crate) fn forget(&self, stream: StreamUid) {
-        self.sealing.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
-        let mut openers = self.openers.lock().unwrap_or_else(PoisonError::into_inner);
-        openers.retain(|(uid, _), _| *uid != stream);
+        self.keys.forget(stream);
     }
 }
 
@@ -86,7 +53,7 @@ impl Streams {
     pub(crate) async fn sealing_key(
         &self,
         stream: &Stream,
-    ) -> Result<Option<Arc<Sealing>>, Refusal> {
+    ) -> Result<Option<Arc<SealingKey>>, Refusal> {
         if stream.encryption.is_none() {
             return Ok(None);
         }
@@ -108,10 +75,8 @@ impl Streams {
                 Ok((Some(Command::AddDataKey { stream: uid, key }), id))
             })
             .await?;
-        let current = Arc::new(Sealing { id, key, since: tokio::time::Instant::now() });
-        let mut sealing = self.data_keys.sealing.lock().unwrap_or_else(PoisonError::into_inner);
-        sealing.insert(uid, current.clone());
-        Ok(Some(current))
+        let now = Instant::now().into_std();
+        Ok(Some(self.data_keys.keys.begin(uid, id, key, now)))
     }
 }
 

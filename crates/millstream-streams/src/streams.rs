@@ -12,7 +12,7 @@ use millstream_core::{Clock, ShardId, Timestamp};
 use millstream_log::{Log, LogId};
 use tokio::sync::watch;
 
-use crate::encryption::DataKeys;
+use crate::encryption::StreamKeys;
 use crate::housekeeping;
 use crate::load::Load;
 use crate::rate::Rates;
@@ -40,7 +40,7 @@ pub struct Streams {
     pub(crate) settings: Settings,
     pub(crate) catalog: Arc<Catalog<Registry>>,
     pub(crate) tokens: Tokens,
-    pub(crate) data_keys: DataKeys,
+    pub(crate) data_keys: StreamKeys,
     pub(crate) throttle: Throttle,
     pub(crate) rates: Rates,
     pub(crate) load: Load,
@@ -75,7 +75,7 @@ impl Streams {
             clock,
             settings,
             catalog,
-            data_keys: DataKeys::default(),
+            data_keys: StreamKeys::default(),
             throttle: Throttle::default(),
             rates: Rates::default(),
             load: Load::default(),
