@@ -407,3 +407,18 @@ fn what_needs_more_than_one_plain_memory_is_not_valid() {
         assert!(matches!(error, ModuleError::Invalid(_)), "{error}\n{text}");
     }
 }
+
+#[test]
+fn the_example_of_the_page_does_what_it_says() {
+    let page = include_str!("../../../docs/internals/webassembly.md");
+    let (_, example) = page.split_once("```wat\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let module = compile(Limits::default(), example).unwrap();
+    let mut worker = worker(&module);
+    assert_eq!(data(once(&mut worker, b"{\"a\": \"z`{\"}")), Some(b"{\"A\": \"Z`{\"}".to_vec()));
+    let large = vec![b'q'; 3 << 20];
+    assert_eq!(data(once(&mut worker, &large)), Some(vec![b'Q'; 3 << 20]));
+    for signature in contract::import::ALL.into_iter().chain([contract::ABI, contract::INPUT]) {
+        assert!(page.contains(&format!("| `{}` |", signature.0)), "{} is described", signature.0);
+    }
+}

@@ -143,10 +143,12 @@ fn verdict(worker: &mut Worker, source: &SourceRecord) -> Verdict {
     let record =
         Record { data: &source.data, arrived_ms: source.arrived.ms(), attributes: &attributes };
     match worker.transform(&record) {
-        Outcome::Ok(Reworked { data, partition_keys, .. }) => Verdict::Ok {
-            data: data.map_or_else(|| source.data.clone(), Bytes::from),
-            partition_keys,
-        },
+        Outcome::Ok(Reworked { data, mut partition_keys, otf_metadata }) => {
+            // As of a Lambda function's answer: both say where the record goes.
+            partition_keys.extend(otf_metadata);
+            let data = data.map_or_else(|| source.data.clone(), Bytes::from);
+            Verdict::Ok { data, partition_keys }
+        }
         Outcome::Dropped => Verdict::Dropped,
         Outcome::Failed(fault) => {
             Verdict::Failed(Failure::permanent(fault.code(), fault.to_string()))
