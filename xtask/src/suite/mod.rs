@@ -180,7 +180,7 @@ fn account(plan: &Plan, part: &'static str, missing: &[Missing]) -> Account {
             "lint" => lint(plan),
             "unit" => unit(plan),
             "build" => build(plan),
-            MUTANTS => mutants::run(plan),
+            MUTANTS => Ok(mutants::run(plan)),
             _ => clients::run(plan, part),
         };
         outcome.unwrap_or_else(|message| {

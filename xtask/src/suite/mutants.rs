@@ -49,7 +49,8 @@ const MUTANTS: &[Mutant] = &[
 ];
 
 /// Builds each mutant and runs its tests; a mutant counts as passed once a test has failed.
-pub(crate) fn run(plan: &Plan) -> Result<Tally, String> {
+#[allow(clippy::disallowed_methods)] // A task, not the product.
+pub(crate) fn run(plan: &Plan) -> Tally {
     let mut tally = Tally::default();
     for mutant in MUTANTS {
         let started = Instant::now();
@@ -64,7 +65,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Tally, String> {
         };
         println!("  {name:<44} {told} in {:.0} s", started.elapsed().as_secs_f64());
     }
-    Ok(tally)
+    tally
 }
 
 /// What the tests of a mutant came to; an error where it lives.
