@@ -194,9 +194,13 @@ fn account(plan: &Plan, part: &'static str, missing: &[Missing]) -> Account {
 }
 
 fn lint(plan: &Plan) -> Result<Tally, String> {
-    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    let warnings = ["--", "-D", "warnings"];
+    let whole = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet"];
+    // What is there only where a feature is not.
+    let plain = ["clippy", "--package", "millstream", "--quiet"];
+    let clippy = [&whole[..], &plain[..]].map(|arguments| [arguments, &warnings[..]].concat());
     let mut tally = Tally::default();
-    for arguments in [&["fmt", "--check"][..], &clippy[..]] {
+    for arguments in [&["fmt", "--check"][..], &clippy[0], &clippy[1]] {
         let name = format!("cargo {}", arguments[0]);
         tally += Step::new(&name, "cargo").in_folder(&plan.root).arguments(arguments).check()?;
     }
@@ -215,7 +219,8 @@ fn lint(plan: &Plan) -> Result<Tally, String> {
 fn unit(plan: &Plan) -> Result<Tally, String> {
     Step::new("cargo test", "cargo")
         .in_folder(&plan.root)
-        .arguments(&["test", "--workspace", "--quiet", "--no-fail-fast"])
+        .arguments(&["test", "--workspace", "--features", FEATURES])
+        .arguments(&["--quiet", "--no-fail-fast"])
         .minutes(25)
         .count()
 }
@@ -224,6 +229,7 @@ fn build(plan: &Plan) -> Result<Tally, String> {
     Step::new("cargo build", "cargo")
         .in_folder(&plan.root)
         .arguments(&["build", "--release", "--quiet", "--package", "millstream"])
+        .arguments(&["--features", FEATURES])
         .minutes(25)
         .check()
 }
