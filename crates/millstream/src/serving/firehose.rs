@@ -123,6 +123,8 @@ fn connections(
             credentials: credentials.clone(),
         },
         functions: outside.function_settings().map_err(Failure::usage)?,
+        #[cfg(feature = "wasm")]
+        modules: outside.modules()?,
         search: credentials.map(|credentials| (credentials, region)),
         redshift_is_postgresql: settings.firehose.redshift_is_postgresql,
         clock,
