@@ -30,7 +30,7 @@ const TOOLCHAINS: &[Toolchain] = &[
         install: "rustup component add clippy",
     },
     Toolchain {
-        parts: &["python", "durability", "firehose"],
+        parts: &["python", "durability", "firehose", "terraform"],
         name: "Python with venv",
         probe: &["python3", "-c", "import sys, venv, ensurepip; print(sys.version)"],
         least: &[3, 10],
@@ -42,6 +42,13 @@ const TOOLCHAINS: &[Toolchain] = &[
         probe: &["sh", "-c", "ls -d /usr/lib/postgresql/*/bin/postgres || command -v postgres"],
         least: &[],
         install: "apt-get install postgresql",
+    },
+    Toolchain {
+        parts: &["terraform"],
+        name: "Terraform",
+        probe: &["terraform", "version"],
+        least: &[1, 5],
+        install: "developer.hashicorp.com/terraform/install",
     },
     Toolchain {
         parts: &["javascript"],
