@@ -31,15 +31,17 @@ cargo xtask test [PART ...] [--endpoint URL]
   rust          AWS SDK for Rust
   durability    kill -9 in a loop, and a failing disk
   firehose      boto3 against S3, Glue, PostgreSQL and other destinations, and kill -9
+  terraform     Terraform and its AWS provider: a plan after apply is empty
   mutants       builds that break one promise each, which unit tests have to notice
 
-Without a part: all of them but mutants, which are for whoever changes what they break. Whenever python to firehose run, docs/compatibility.md is written anew.
+Without a part: all of them but the last two. Mutants are for whoever changes what they break; Terraform's provider
+comes from no package registry. Whenever python to firehose run, docs/compatibility.md is written anew.
   --endpoint URL    judge a server that runs already, instead of starting ours
   CONFORMANCE_ONLY=TEXT      only cases whose sentence or operation has TEXT in it
   CONFORMANCE_BINARY=PATH    judge this binary, instead of building one";
 
 /// Every part, in order.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "lint",
     "unit",
     "build",
@@ -50,11 +52,15 @@ const PARTS: [&str; 11] = [
     "rust",
     "durability",
     "firehose",
+    "terraform",
     MUTANTS,
 ];
 
-/// Run when it is asked for only: it builds a crate anew for each of them.
+/// It builds a crate anew for each of them.
 const MUTANTS: &str = "mutants";
+
+/// Run when they are asked for only.
+const ON_REQUEST: [&str; 2] = ["terraform", MUTANTS];
 
 /// The parts that judge a running server.
 const CLIENTS: [&str; 5] = ["python", "javascript", "java", "go", "rust"];
@@ -98,7 +104,7 @@ impl Plan {
             }
         }
         if parts.is_empty() {
-            parts = PARTS.into_iter().filter(|part| *part != MUTANTS).collect();
+            parts = PARTS.into_iter().filter(|part| !ON_REQUEST.contains(part)).collect();
         }
         let is_whole = JUDGES.iter().all(|part| parts.contains(part))
             && endpoint.is_none()
@@ -159,7 +165,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 fn wanted(plan: &Plan, part: &str) -> bool {
     let needs_binary = plan.endpoint.is_none()
         && std::env::var_os("CONFORMANCE_BINARY").is_none()
-        && JUDGES.iter().any(|judge| plan.has(judge));
+        && JUDGES.iter().chain(&ALONE).any(|judge| plan.has(judge));
     let has_binary = plan.endpoint.is_some() || std::env::var_os("CONFORMANCE_BINARY").is_some();
     match part {
         "build" => needs_binary || (plan.has("build") && !has_binary),
