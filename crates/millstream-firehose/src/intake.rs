@@ -13,6 +13,7 @@ use millstream_log::{AppendError, Appended, BatchBuilder, LogId, Position};
 
 use crate::delivery::fail_point::{self, FailPoint};
 use crate::firehose::Firehose;
+use crate::incoming::Incoming;
 use crate::payload::{self, OVERHEAD_BYTES};
 use crate::refusal::Refusal;
 use crate::state::{DeliveryStream, DeliveryStreamUid};
@@ -54,7 +55,7 @@ impl Firehose {
         if decompresses && !records.iter().all(|data| data.starts_with(&GZIP_MAGIC)) {
             return Err(Refusal::NotCloudWatchLogs);
         }
-        let admitted = self.admit(log, records)?;
+        let admitted = self.admit(stream.uid, log, records)?;
         let sealing = self.sealing_key(&stream).await?;
         let taken = records.iter().zip(&admitted).filter(|(_, admits)| **admits);
         let bytes = taken.clone().map(|(data, _)| data.len() + OVERHEAD_BYTES + FRAME_BYTES).sum();
@@ -72,18 +73,39 @@ impl Firehose {
         let appended = self.log.append(log, batch.build()).await;
         let appended = appended.map_err(|error| refusal_of(&error, &stream))?;
         fail_point::reached(FailPoint::AfterAppend).await;
+        self.count_stored(stream.uid, records, &admitted);
         let slots = slots(stream.uid, appended, &admitted);
         Ok(Stored { slots, is_sealed: sealing.is_some() })
     }
 
     /// Which of the records the quotas let through. Refused where they let none.
-    fn admit(&self, log: LogId, records: &[&Bytes]) -> Result<Vec<bool>, Refusal> {
+    fn admit(
+        &self,
+        stream: DeliveryStreamUid,
+        log: LogId,
+        records: &[&Bytes],
+    ) -> Result<Vec<bool>, Refusal> {
         if !self.enforces_quotas() {
             return Ok(vec![true; records.len()]);
         }
         let sizes = records.iter().map(|data| data.len());
         let admitted = self.throttle.admit(log, sizes);
+        let throttled = admitted.iter().filter(|admits| !**admits).count() as u64;
+        if throttled > 0 {
+            self.incoming.add(stream, Incoming { throttled, ..Incoming::default() });
+        }
         if admitted.iter().any(|admits| *admits) { Ok(admitted) } else { Err(Refusal::SlowDown) }
+    }
+}
+
+impl Firehose {
+    fn count_stored(&self, stream: DeliveryStreamUid, records: &[&Bytes], admitted: &[bool]) {
+        let mut count = Incoming { requests: 1, ..Incoming::default() };
+        for (data, _) in records.iter().zip(admitted).filter(|(_, admits)| **admits) {
+            count.records += 1;
+            count.bytes += data.len() as u64;
+        }
+        self.incoming.add(stream, count);
     }
 }
 

@@ -12,8 +12,8 @@
 //! * `configuration`: the document that a destination is configured by, and its reading into a
 //!   `plan`, the contract with the delivery. `orders`: the plans in force, for the delivery.
 //! * `delivery`: the engine, which carries plans out. `kafka`: a reader of topics, for it.
-//! * `intake`: puts. `payload`: the bytes of a stored record. `encryption`: the keys they are
-//!   sealed under. `throttle`: quotas of puts; `rate`: of calls.
+//! * `intake`: puts. `incoming`: their counts. `payload`: the bytes of a stored record.
+//!   `encryption`: the keys they are sealed under. `throttle`: quotas of puts; `rate`: of calls.
 //! * `overview`: what there is, for whoever watches.
 //! * `transition`: carries CREATING, DELETING and encryption's states through. `housekeeping`:
 //!   what is forgotten by and by.
@@ -32,6 +32,7 @@ mod delivery;
 mod encryption;
 mod firehose;
 mod housekeeping;
+mod incoming;
 mod intake;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -57,6 +58,7 @@ pub use delivery::{
     LambdaSettings,
 };
 pub use firehose::{CATALOG_LOG, Firehose, Ground};
+pub use incoming::Incoming;
 #[cfg(feature = "wasm")]
 pub use millstream_wasm::ModuleError;
 pub use overview::Overview;

@@ -17,7 +17,7 @@ const LARGE_REGIONS: [&str; 3] = ["us-east-1", "us-west-2", "eu-west-1"];
 #[derive(Debug)]
 pub(crate) struct Throttle {
     /// Of requests, records and bytes, a second.
-    rates: [f64; 3],
+    quotas: [u64; 3],
     buckets: Mutex<BTreeMap<u64, Buckets>>,
 }
 
@@ -31,23 +31,29 @@ struct Buckets {
 impl Throttle {
     /// The quotas of `region`.
     pub(crate) fn new(region: &Region) -> Self {
-        let rates = if LARGE_REGIONS.contains(&region.as_str()) {
+        let quotas = if LARGE_REGIONS.contains(&region.as_str()) {
             limits::FIREHOSE_PUTS_PER_SECOND
         } else {
             limits::FIREHOSE_PUTS_PER_SECOND_SMALL
         };
-        Self { rates: rates.map(|rate| rate as f64), buckets: Mutex::default() }
+        Self { quotas, buckets: Mutex::default() }
+    }
+
+    /// Requests, records and bytes a second.
+    pub(crate) fn quotas(&self) -> [u64; 3] {
+        self.quotas
     }
 
     /// Which of the records of one request may be written now, by their sizes; those are counted.
     pub(crate) fn admit(&self, log: LogId, sizes: impl Iterator<Item = usize>) -> Vec<bool> {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = || Buckets { refilled: now, levels: self.rates };
+        let full = || Buckets { refilled: now, levels: self.quotas.map(|quota| quota as f64) };
         let bucket = buckets.entry(log.0).or_insert_with(full);
         let seconds = now.duration_since(bucket.refilled).as_secs_f64();
         bucket.refilled = now;
-        for (level, rate) in bucket.levels.iter_mut().zip(self.rates) {
+        for (level, quota) in bucket.levels.iter_mut().zip(self.quotas) {
+            let rate = quota as f64;
             *level = (*level + seconds * rate).min(rate);
         }
         let [requests, records, bytes] = &mut bucket.levels;

@@ -130,6 +130,7 @@ impl Firehose {
         self.propose(|_| Ok((Some(Command::Remove { stream: uid }), ()))).await?;
         self.data_keys.forget(uid);
         self.plans.forget(uid);
+        self.incoming.forget(uid);
         self.delete_condemned_logs().await
     }
 

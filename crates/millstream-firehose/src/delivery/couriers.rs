@@ -4,7 +4,7 @@
 //! off as the orders say; one that stops by itself is started again from its checkpoint, after a
 //! rest that grows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -88,8 +88,9 @@ impl Couriers {
     /// version, and who is not among them is taken off at once, whatever is under way.
     pub(crate) fn carry(&self, orders: Vec<Order>) {
         let mut working = self.working();
+        let wanted: BTreeSet<u64> = orders.iter().map(|order| order.uid.0).collect();
         working.retain(|uid, at_work| {
-            let stays = orders.iter().any(|order| order.uid.0 == *uid);
+            let stays = wanted.contains(uid);
             if !stays {
                 at_work.task.abort();
             }
@@ -196,7 +197,8 @@ impl Shift {
                     }
                     let failure = Failure::retryable("InternalError", fault.to_string());
                     let now = self.commons.clock.now();
-                    self.records.errors.add(&order.name, PROCESSING, &failure, now);
+                    let named = (order.name.as_str(), order.plan.error_log.as_ref());
+                    self.records.errors.add(named, PROCESSING, &failure, now);
                     let random = self.commons.rand.next_u64();
                     let rest = backoff::wait(failures, random).min(REST_MAX);
                     failures += 1;

@@ -68,12 +68,12 @@ pub(super) async fn deliver(
         let begun = deliveries.begin(count as u64, bytes);
         let attempt = tokio::time::timeout(ATTEMPT_MAX, destination.attempt(&delivery)).await;
         drop((delivery, lease));
+        deliveries.end(begun, matches!(&attempt, Ok(Ok(refused)) if is_sound(refused, count)));
         let failure = match attempt {
-            Ok(Ok(refused)) if refused.iter().any(|(index, _)| *index >= count) => {
+            Ok(Ok(refused)) if !is_sound(&refused, count) => {
                 Failure::retryable("InternalError", "the answer names a document that was not sent")
             }
             Ok(Ok(refused)) => {
-                deliveries.successes.add(1);
                 let attempts = tries.failures() + 1;
                 let (again, failure) = sort(&pending, refused, attempts, &mut given_up);
                 let Some(failure) = failure else { break };
@@ -104,6 +104,11 @@ pub(super) async fn deliver(
         }
     }
     finish(flight, destination, given_up).await
+}
+
+/// Whether an answer speaks of the documents that were sent.
+fn is_sound(refused: &[(usize, Failure)], count: usize) -> bool {
+    refused.iter().all(|(index, _)| *index < count)
 }
 
 /// Parts what was refused into what may be tried again, each with its reason, and what may not;
@@ -166,11 +171,6 @@ fn named(mut reason: Reason, destination: Arc<dyn Destination>) -> Reason {
     })
 }
 
-fn retry(target: &Target) -> std::time::Duration {
-    match target {
-        Target::Objects(objects) => objects.retry,
-        Target::Http(http) => http.retry,
-        Target::Search(search) => search.retry,
 fn document(entry: Entry) -> Document {
     let Entry { id, arrived, sequence, data } = entry;
     let operation = match sequence.as_ref().map(Bytes::as_ref) {
@@ -189,6 +189,11 @@ fn partition(lane: &Lane) -> String {
     }
 }
 
+fn retry(target: &Target) -> std::time::Duration {
+    match target {
+        Target::Objects(objects) => objects.retry,
+        Target::Http(http) => http.retry,
+        Target::Search(search) => search.retry,
         Target::Splunk(splunk) => splunk.retry,
         Target::Redshift(redshift) => redshift.retry,
         Target::Iceberg(iceberg) => iceberg.retry,

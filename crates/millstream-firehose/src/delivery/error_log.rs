@@ -11,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use millstream_core::Timestamp;
 use millstream_destinations::Failure;
 
+use crate::plan;
+
 /// Entries kept of each delivery stream.
 const ENTRIES_MAX: usize = 100;
 /// Characters of a message that are kept: destinations' answers have no end.
@@ -37,11 +39,27 @@ pub struct ErrorEntry {
 pub(super) struct ErrorLog(Mutex<VecDeque<ErrorEntry>>);
 
 impl ErrorLog {
-    /// Adds what happened to the delivery stream that is called `stream`.
-    pub(super) fn add(&self, stream: &str, log: &'static str, failure: &Failure, at: Timestamp) {
+    /// Adds what happened to the delivery stream that is called `stream`, whose errors are meant
+    /// for the log `named`.
+    pub(super) fn add(
+        &self,
+        (stream, named): (&str, Option<&plan::ErrorLog>),
+        log: &'static str,
+        failure: &Failure,
+        at: Timestamp,
+    ) {
         let Failure { code, message, .. } = failure;
         let message: String = message.chars().take(MESSAGE_CHARACTERS_MAX).collect();
-        tracing::warn!(target: "millstream::firehose", stream, log, code, message, "not delivered");
+        tracing::warn!(
+            target: "millstream::firehose",
+            stream,
+            log,
+            log_group = named.map(|named| named.group.as_str()),
+            log_stream = named.map(|named| named.stream.as_str()),
+            code,
+            message,
+            "not delivered"
+        );
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = entries.back_mut()
             && (last.log, &last.code, &last.message) == (log, code, &message)
@@ -72,13 +90,13 @@ mod tests {
         let at = Timestamp::from_ms;
         for time in 0..5 {
             let failure = Failure::retryable("S3.SlowDown", "Please reduce your request rate.");
-            log.add("orders", "DestinationDelivery", &failure, at(time));
+            log.add(("orders", None), "DestinationDelivery", &failure, at(time));
         }
         assert_eq!(log.entries().len(), 1);
         assert_eq!((log.entries()[0].at, log.entries()[0].count), (at(4), 5));
         for number in 0..ENTRIES_MAX as u64 {
             let failure = Failure::retryable(format!("S3.{number}"), "x".repeat(10_000));
-            log.add("orders", "DestinationDelivery", &failure, at(number));
+            log.add(("orders", None), "DestinationDelivery", &failure, at(number));
         }
         let entries = log.entries();
         assert_eq!((entries.len(), entries[0].code.as_str()), (ENTRIES_MAX, "S3.0"));

@@ -18,12 +18,12 @@ use super::gauge::Gauge;
 use super::ids::Ids;
 use super::lane::{ErrorOutput, Lane};
 use super::lanes::Load;
-use super::metrics::Deliveries;
+use super::metrics::{Deliveries, Purpose};
 use super::naming::{self, Draw};
 use super::object::{self, Contents, DocumentStyle, Reason, Shape, Slip};
 use super::outlets::ObjectSink;
 use super::retry::Patience;
-use super::station::{After, BACKUP, DESTINATION, Ends, Station, Tries, Waited, error_output};
+use super::station::{After, Ends, Station, Tries, Waited, error_output};
 use super::{documents, objects, warehouse};
 use crate::plan::{Objects, Target};
 
@@ -118,7 +118,7 @@ impl Flight {
         let key = key.unwrap_or_else(|_| self.plain_key("backup"));
         let (packing, name) = (self.station.packing(all), key.clone());
         let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
-        match self.put(sink, &key, all, (Patience::Forever, BACKUP), make).await {
+        match self.put(sink, &key, all, (Patience::Forever, Purpose::Backup), make).await {
             Outcome::Put(contents) => {
                 self.count(&self.station.counters().backup);
                 Some(contents.ids)
@@ -134,7 +134,7 @@ impl Flight {
         let key = self.error_key(output, &self.gauge);
         let (packing, name) = (station.packing(errors), key.clone());
         let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
-        let forever = (Patience::Forever, BACKUP);
+        let forever = (Patience::Forever, Purpose::Errors);
         match self.put(&*station.errors, &key, errors, forever, make).await {
             Outcome::Put(contents) => {
                 station.counters().add_errors(output.as_str(), self.gauge.count);
@@ -161,7 +161,7 @@ impl Flight {
         let style = DocumentStyle { packing: station.packing(errors), shape, ended: station.now() };
         let name = key.clone();
         let make = move |buffer: &Arc<Buffer>| object::documents(buffer, &style, reason(), &name);
-        let forever = (Patience::Forever, BACKUP);
+        let forever = (Patience::Forever, Purpose::Errors);
         if cfg!(feature = "mutant-no-error-output") {
             return true;
         }
@@ -255,13 +255,12 @@ impl Flight {
         sink: &dyn ObjectSink,
         key: &str,
         objects: &Objects,
-        (patience, log): (Patience, &'static str),
+        (patience, purpose): (Patience, Purpose),
         mut make: impl FnMut(&Arc<Buffer>) -> (Chunks, Slip) + Send,
     ) -> Outcome {
         let station = Arc::clone(&self.station);
-        let mut tries = station.object_tries(patience, log);
-        let counters = station.counters();
-        let deliveries = if log == DESTINATION { &counters.delivery } else { &counters.backup };
+        let mut tries = station.object_tries(patience, purpose.log());
+        let deliveries = station.counters().puts(purpose);
         let options = PutOptions { kms_key: objects.kms_key.clone(), ..PutOptions::default() };
         loop {
             if tries.is_leaving() {
@@ -269,14 +268,12 @@ impl Flight {
             }
             let lease = station.commons.budget.work(self.work_bytes(objects)).await;
             let (chunks, slip) = make(self.buffer());
-            deliveries.attempts.add(1);
+            let begun = deliveries.begin(self.gauge.count, self.gauge.bytes);
             let put = tokio::time::timeout(ATTEMPT_MAX, sink.put(key, chunks, &options)).await;
             drop(lease);
+            deliveries.end(begun, matches!(put, Ok(Ok(()))));
             let failure = match (put, slip.take()) {
-                (Ok(Ok(())), Some(contents)) => {
-                    deliveries.successes.add(1);
-                    return Outcome::Put(contents);
-                }
+                (Ok(Ok(())), Some(contents)) => return Outcome::Put(contents),
                 // No record was left to put: there is no object, and all is told.
                 (Ok(Err(_)), Some(contents)) if contents.failed.count() == self.gauge.count => {
                     return Outcome::Put(contents);

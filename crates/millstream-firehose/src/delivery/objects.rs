@@ -11,6 +11,7 @@ use super::buffer::Buffer;
 use super::flight::{Flight, Outcome};
 use super::ids::Ids;
 use super::lane::ErrorOutput;
+use super::metrics::Purpose;
 use super::naming::{self, Draw};
 use super::object::{self, Contents, Shape};
 use super::outlets::ObjectSink;
@@ -92,7 +93,7 @@ async fn deliver_plain(
     };
     let (packing, name) = (flight.station.packing(target), key.clone());
     let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
-    let tries = (patience(target), DESTINATION);
+    let tries = (patience(target), Purpose::Delivery);
     match flight.put(sink, &key, target, tries, make).await {
         Outcome::Put(contents) => {
             flight.count(&flight.station.counters().delivery);
@@ -121,7 +122,7 @@ async fn deliver_columns(
     }
     let writer = || writer(schema, conversion).expect("it could be made just now");
     let make = move |buffer: &Arc<Buffer>| object::columns(buffer, writer());
-    let tries = (patience(target), DESTINATION);
+    let tries = (patience(target), Purpose::Delivery);
     let Contents { ids, failed, .. } = match flight.put(sink, &key, target, tries, make).await {
         Outcome::Put(contents) => contents,
         Outcome::GaveUp(failure, attempts) => {

@@ -12,6 +12,7 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use millstream_core::Timestamp;
@@ -20,6 +21,7 @@ use millstream_destinations::{DocumentId, Failure};
 use millstream_formats::prefix::{EvaluationError, PartitionKeys, Prefix};
 use millstream_formats::query::Query;
 use millstream_formats::{cloudwatch, kpl, split};
+use tokio::time::Instant;
 
 use super::frame::Entry;
 use super::lane::{ErrorOutput, Lane};
@@ -27,10 +29,10 @@ use super::lanes::Item;
 use super::refused::{self, Attempts, Form};
 use super::source::Record;
 use crate::plan::{Function, Plan, Source, Split, Target};
-
-/// What one record may unpack to: sixteen times the largest that can be put.
 use tables::Tables;
 pub(super) use tables::{DELETE, UPDATE};
+
+/// What one record may unpack to: sixteen times the largest that can be put.
 const UNPACKED_BYTES_MAX: usize = 16 << 20;
 
 /// What one record may be taken apart into (ours): far above what producers make, five hundred
@@ -112,19 +114,30 @@ pub(super) struct Processor {
     split: Option<Split>,
     filter: Option<Query>,
     query: Option<Query>,
+    queries: AtomicU64,
+    query_ns: AtomicU64,
     /// What partitions are told apart by, where there are any.
     partitions: Option<Prefix>,
+    /// Which tables there are, where records are rows.
+    tables: Option<Tables>,
     append_delimiter: bool,
     lambda_arn: Option<String>,
     keeps_sequence: bool,
     /// Whether pieces go to a function out of this process.
-    /// Which tables there are, where records are rows.
-    tables: Option<Tables>,
     calls_out: bool,
     /// Whether a backup keeps source records.
     backs_up: bool,
     main: Lane,
     no_keys: Arc<PartitionKeys>,
+}
+
+/// What the query for partition keys took since it was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spent {
+    /// Runs.
+    pub(super) queries: u64,
+    /// Microseconds, of all runs together.
+    pub(super) us: u64,
 }
 
 /// Why a plan cannot be carried out, although it was accepted.
@@ -167,7 +180,13 @@ impl Processor {
             split: processing.split.clone(),
             filter,
             query: processing.partition_query.as_deref().map(query).transpose()?,
+            queries: AtomicU64::new(0),
+            query_ns: AtomicU64::new(0),
             partitions,
+            tables: match &plan.target {
+                Target::Iceberg(target) => Some(Tables::new(target)),
+                _ => None,
+            },
             append_delimiter: processing.append_delimiter,
             lambda_arn,
             keeps_sequence: is_stream && (converts || names_records),
@@ -183,10 +202,14 @@ impl Processor {
     pub(super) fn is_heavy(&self) -> bool {
         self.decompress || self.query.is_some() || self.filter.is_some()
     }
-            tables: match &plan.target {
-                Target::Iceberg(target) => Some(Tables::new(target)),
-                _ => None,
-            },
+
+    /// What the query took since this was last asked.
+    pub(super) fn spent(&self) -> Spent {
+        // What is below a microsecond is left for the next time.
+        let us = self.query_ns.load(Relaxed) / 1_000;
+        self.query_ns.fetch_sub(us * 1_000, Relaxed);
+        Spent { queries: self.queries.swap(0, Relaxed), us }
+    }
 
     /// Does all that can be done at once for a record of `part`. `now` is when that is.
     pub(super) fn prepare(&self, part: u64, record: &Record, now: Timestamp) -> Prepared {
@@ -378,13 +401,25 @@ impl Processor {
         };
         let mut keys = PartitionKeys { from_query: BTreeMap::new(), from_lambda };
         if let Some(query) = &self.query {
-            match query.partition_keys(&piece.data, piece.arrived) {
+            let begun = Instant::now();
+            let found = query.partition_keys(&piece.data, piece.arrived);
+            self.queries.fetch_add(1, Relaxed);
+            let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.query_ns.fetch_add(ns, Relaxed);
+            match found {
                 Ok(found) => keys.from_query = found,
                 Err(error) => {
                     let output = ErrorOutput::MetadataExtraction;
                     return refuse(piece, output, EXTRACTION_FAILED, error.to_string());
                 }
             }
+        }
+        if let Some(tables) = &self.tables {
+            let failure = match tables.route(&keys) {
+                Ok((lane, operation)) => return Ok(self.row(piece, lane, operation)),
+                Err(failure) => failure,
+            };
+            return refuse(piece, ErrorOutput::Iceberg, &failure.code, failure.message);
         }
         let (lane, keys) = match &self.partitions {
             None => (self.main.clone(), Arc::clone(&self.no_keys)),
@@ -410,17 +445,17 @@ impl Processor {
         Ok(Item { lane, keys, entry })
     }
 
+    /// A row for a table, with what is to be done with it.
+    fn row(&self, piece: Piece, lane: Lane, operation: Option<Bytes>) -> Item {
+        let Piece { id, arrived, data, .. } = piece;
+        let entry = Entry { id, arrived, sequence: operation, data };
+        Item { lane, keys: Arc::clone(&self.no_keys), entry }
+    }
+
     /// A document for the error output, on its way there.
     pub(super) fn refused(&self, piece: Piece, refusal: &Refusal, ended: Timestamp) -> Item {
         let Piece { id, arrived, sequence, data, raw, .. } = piece;
         let entry = Entry { id, arrived, sequence, data: raw.unwrap_or(data) };
-        if let Some(tables) = &self.tables {
-            let failure = match tables.route(&keys) {
-                Ok((lane, operation)) => return Ok(self.row(piece, lane, operation)),
-                Err(failure) => failure,
-            };
-            return refuse(piece, ErrorOutput::Iceberg, &failure.code, failure.message);
-        }
         let is_processing = refusal.output == ErrorOutput::Processing;
         let lambda_arn = self.lambda_arn.as_deref().filter(|_| is_processing);
         let mut document = String::with_capacity(entry.data.len() / 3 * 4 + 512);
@@ -445,13 +480,6 @@ fn too_large(bytes: usize) -> Refusal {
         format!("The record has {bytes} bytes, more than the limit of {RECORD_BYTES_MAX}."),
     );
     Refusal { output: ErrorOutput::Processing, failure, attempts: 1 }
-    /// A row for a table, with what is to be done with it.
-    fn row(&self, piece: Piece, lane: Lane, operation: Option<Bytes>) -> Item {
-        let Piece { id, arrived, data, .. } = piece;
-        let entry = Entry { id, arrived, sequence: operation, data };
-        Item { lane, keys: Arc::clone(&self.no_keys), entry }
-    }
-
 }
 
 /// What is said of a record that unpacks to more than may be kept at once. The code is ours.

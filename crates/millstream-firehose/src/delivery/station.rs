@@ -121,7 +121,8 @@ impl Station {
 
     /// Takes a failure down where the delivery stream's owner looks for it.
     pub(super) fn log(&self, log: &'static str, failure: &Failure) {
-        self.records.errors.add(&self.origin.name, log, failure, self.now());
+        let named = (self.origin.name.as_str(), self.plan.error_log.as_ref());
+        self.records.errors.add(named, log, failure, self.now());
     }
 
     /// The stream that records come from, where they come from one.

@@ -17,6 +17,7 @@ use super::fail_point::{self, FailPoint};
 use super::flight::{ATTEMPT_MAX, Flight, Outcome};
 use super::ids::Ids;
 use super::lane::ErrorOutput;
+use super::metrics::Purpose;
 use super::naming::{self, Draw};
 use super::object;
 use super::outlets::{ObjectSink, Warehouse};
@@ -57,11 +58,12 @@ pub(super) async fn deliver(
         if tries.is_leaving() {
             return None;
         }
-        deliveries.attempts.add(1);
+        let begun = deliveries.begin(flight.gauge.count, flight.gauge.bytes);
         let load = database.load(&id, &objects, &manifest_key);
-        let failure = match tokio::time::timeout(ATTEMPT_MAX, load).await {
+        let load = tokio::time::timeout(ATTEMPT_MAX, load).await;
+        deliveries.end(begun, matches!(load, Ok(Ok(()))));
+        let failure = match load {
             Ok(Ok(())) => {
-                deliveries.successes.add(1);
                 flight.count(deliveries);
                 return Some(ids);
             }
@@ -97,9 +99,10 @@ async fn stage(
     };
     let (packing, name) = (station.packing(&target.staging), key.clone());
     let make = move |buffer: &Arc<Buffer>| object::plain(buffer, &packing, &name);
-    let forever = (Patience::Forever, BACKUP);
+    let forever = (Patience::Forever, Purpose::Staging);
     match flight.put(staging, &key, &target.staging, forever, make).await {
         Outcome::Put(contents) => {
+            flight.count(&station.counters().staging);
             let object = StagedObject { key, bytes: contents.bytes };
             Some(Ok((object, contents.ids)))
         }

@@ -131,3 +131,21 @@ async fn with_quotas_the_records_beyond_them_fail_one_by_one() {
     world.pass(Duration::from_secs(1)).await;
     world.put("orders", &[&largest]).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_in_is_counted_and_what_is_throttled_apart() {
+    let world = World::with_quotas().await;
+    world.create("orders", s3()).await.unwrap();
+    assert_eq!(world.firehose.put_quotas(), Some([2_000, 500_000, 5 * 1024 * 1024]));
+    world.put("orders", &[b"one", b"three"]).await.unwrap();
+    let large = vec![7; 1_000_000];
+    for _ in 0..2 {
+        world.put("orders", &[&large, &large, &large]).await.unwrap();
+    }
+    let counted = world.firehose.incoming();
+    let expected = crate::Incoming { requests: 3, records: 7, bytes: 5_000_008, throttled: 1 };
+    assert_eq!(counted, [("orders".to_owned(), expected)]);
+    world.call("DeleteDeliveryStream", json!({"DeliveryStreamName": "orders"})).await.unwrap();
+    world.settle().await;
+    assert!(world.firehose.incoming().is_empty());
+}

@@ -13,10 +13,8 @@ use millstream_destinations::glue::{Catalog, GlueSettings};
 use millstream_destinations::objects::{Buckets, S3Settings};
 use millstream_destinations::outbound::{Allow, Outbound, OutboundSettings, TrustError};
 use millstream_firehose::{
-    Connections, Deliveries, DeliverySettings, DeliveryStatus, Firehose, Ground, LambdaSettings,
-    World,
+    Connections, Deliveries, DeliverySettings, Firehose, Ground, LambdaSettings, World,
 };
-use millstream_server::{Collector, MetricsText};
 
 use super::Admission;
 use super::data_dir::DataDir;
@@ -96,6 +94,8 @@ fn connections(
             let glue = GlueSettings { endpoint: endpoint(service), region, credentials };
             Catalog::remote(&glue, operator.clone(), clock.clone())
                 .map_err(|error| unusable("glue_endpoint", &error))?
+        }
+    };
     #[cfg(feature = "iceberg")]
     let tables = super::iceberg::tables(
         settings,
@@ -108,11 +108,9 @@ fn connections(
             rand: opening.rand.clone(),
         },
     )?;
-        }
+    Ok(Connections {
         #[cfg(feature = "iceberg")]
         tables,
-    };
-    Ok(Connections {
         buckets,
         catalog: Some(catalog),
         outbound,
@@ -133,7 +131,7 @@ fn connections(
 }
 
 /// The endpoint that a setting names; `None`: AWS's own.
-fn endpoint(service: &Service) -> Option<String> {
+pub(super) fn endpoint(service: &Service) -> Option<String> {
     match service {
         Service::At(url) => Some(url.clone()),
         Service::Aws | Service::Embedded => None,
@@ -158,81 +156,7 @@ fn client(allow: Allow) -> Outcome<Outbound> {
     outbound.map_err(|error: TrustError| Failure::failed(error))
 }
 
-fn unusable(key: &str, error: &ConfigError) -> Failure {
+pub(super) fn unusable(key: &str, error: &ConfigError) -> Failure {
     Failure::usage(format!("{key}: {error}"))
         .advise("`millstream config check` reads all settings without starting a server")
-}
-
-/// What Firehose adds to `/metrics`.
-pub(super) struct FirehoseMetrics(pub(super) Arc<Deliveries>);
-
-impl std::fmt::Debug for FirehoseMetrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FirehoseMetrics")
-    }
-}
-
-/// A counter of one delivery stream.
-type Count = (&'static str, &'static str, fn(&DeliveryStatus) -> u64);
-
-const COUNTERS: &[Count] = &[
-    ("millstream_firehose_read_records_total", "Records read from the source.", |stream| {
-        stream.metrics.read_records
-    }),
-    (
-        "millstream_firehose_delivered_bytes_total",
-        "Bytes delivered, before compression.",
-        |stream| stream.metrics.delivery_bytes,
-    ),
-    ("millstream_firehose_delivered_records_total", "Records delivered.", |stream| {
-        stream.metrics.delivery_records
-    }),
-    ("millstream_firehose_delivery_attempts_total", "Objects or requests tried.", |stream| {
-        stream.metrics.delivery_attempts
-    }),
-    (
-        "millstream_firehose_delivery_successes_total",
-        "Objects or requests that were taken.",
-        |stream| stream.metrics.delivery_successes,
-    ),
-    ("millstream_firehose_error_records_total", "Records in the error output.", |stream| {
-        stream.metrics.error_records.values().sum()
-    }),
-    (
-        "millstream_firehose_duplicate_records_total",
-        "Records delivered again after a restart where the destination could not tell.",
-        |stream| stream.metrics.duplicates,
-    ),
-];
-
-const GAUGES: &[Count] = &[
-    (
-        "millstream_firehose_data_freshness_ms",
-        "Age of the oldest record that is not delivered, in milliseconds.",
-        |stream| stream.metrics.data_freshness_ms,
-    ),
-    ("millstream_firehose_buffered_bytes", "Bytes of records that wait in buffers.", |stream| {
-        stream.metrics.buffered_bytes
-    }),
-    ("millstream_firehose_partitions", "Partitions that are active.", |stream| {
-        stream.metrics.partitions
-    }),
-];
-
-impl Collector for FirehoseMetrics {
-    fn collect(&self, text: &mut MetricsText) {
-        let streams = self.0.status();
-        for (name, help, count) in COUNTERS {
-            let mut samples = text.counter(name, help);
-            for stream in &streams {
-                samples.sample(&[("delivery_stream", &stream.name)], count(stream));
-            }
-        }
-        for (name, help, count) in GAUGES {
-            let mut samples = text.gauge(name, help);
-            for stream in &streams {
-                samples.sample(&[("delivery_stream", &stream.name)], count(stream));
-            }
-        }
-    }
 }

@@ -39,7 +39,7 @@ use tokio::task::JoinHandle;
 use crate::exit::{Failure, Outcome};
 use crate::settings::{Durability, Effective, Settings};
 use data_dir::DataDir;
-use firehose::FirehoseMetrics;
+use firehose_metrics::FirehoseMetrics;
 use key_files::{KeyFiles, KeyStamp};
 use metrics::{LogMetrics, ProcessMetrics};
 use operator::Operator;
@@ -125,12 +125,14 @@ impl Running {
             deliveries: deliveries.clone(),
             clock: clock.clone(),
         };
+        let (service, metered) = (firehose.clone(), deliveries.clone());
+        let metrics = FirehoseMetrics { firehose: service, deliveries: metered };
         let server = Server::builder(access, clock, rand)
             .service(Arc::new(KinesisService(streams.clone())))
             .service(Arc::new(FirehoseService(firehose.clone())))
             .collector(Arc::new(LogMetrics(log.clone())))
             .collector(Arc::new(ProcessMetrics))
-            .collector(Arc::new(FirehoseMetrics(deliveries.clone())))
+            .collector(Arc::new(metrics))
             .report(Arc::new(report))
             .metrics_for_all(settings.metrics_for_all)
             .build();

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use millstream_core::Timestamp;
+use millstream_destinations::lambda::Verdict;
 use tokio::time::Instant;
 
 use super::{Courier, Fault};
@@ -173,6 +174,7 @@ impl Courier {
         let mut ready = VecDeque::with_capacity(pieces.len() + 1);
         let outcomes: Vec<Outcome> = match outcome {
             Ok(verdicts) => {
+                self.count_processed(&verdicts);
                 let judged = pieces.into_iter().zip(verdicts);
                 judged.map(|(piece, it)| self.processor.judged(piece, it, 1, now)).collect()
             }
@@ -195,6 +197,16 @@ impl Courier {
         let later = self.ready.split_off(sent);
         self.ready.append(&mut ready);
         self.ready.extend(later);
+    }
+
+    fn count_processed(&self, verdicts: &[Verdict]) {
+        let counters = self.station.counters();
+        for verdict in verdicts {
+            if let Verdict::Ok { data, .. } = verdict {
+                counters.processed_records.add(1);
+                counters.processed_bytes.add(data.len() as u64);
+            }
+        }
     }
 
     /// Prepares a few of the records that were read.

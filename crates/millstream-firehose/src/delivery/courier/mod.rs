@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_core::Timestamp;
+use millstream_core::limits;
 use millstream_destinations::ConfigError;
 use millstream_log::Log;
 use tokio::sync::watch;
@@ -35,7 +36,7 @@ use super::lane::Lane;
 use super::lanes::{LaneBounds, Lanes, Load};
 use super::ledger::{Change, Ledger, Written};
 use super::naming::Origin;
-use super::process::{BadQuery, Processor};
+use super::process::{BadQuery, Processor, Spent};
 use super::progress::Part;
 use super::source::{Reading, RecordSource, SourceError};
 use super::station::{Commons, Ends, PROCESSING, Records, Station};
@@ -317,8 +318,16 @@ impl Courier {
             under_way.chain(waiting).chain(unread).chain(staged).chain(self.inbox.oldest());
         let counters = self.station.counters();
         counters.oldest_ms.set(oldest.min().map_or(0, Timestamp::ms));
+        // Of what is to be kept besides; what is not yet read is counted above.
+        let to_back_up = self.under_way.get(&Lane::Backup).copied();
+        let to_back_up = to_back_up.into_iter().chain(self.lanes.oldest_of(&Lane::Backup));
+        counters.oldest_backup_ms.set(to_back_up.min().map_or(0, Timestamp::ms));
         counters.buffered_bytes.set(buffered);
         counters.partitions.set(self.lanes.partitions() as u64);
+        counters.partitions_max.set(self.lanes.partitions_max() as u64);
+        let Spent { queries, us } = self.processor.spent();
+        counters.queries.add(queries);
+        counters.query_us.add(us);
         counters.outstanding.set(self.ledger.checkpoint().progress.outstanding());
         let behind = unread.map_or(0, |at| self.station.now().ms_since(at));
         counters.behind_ms.set(behind);

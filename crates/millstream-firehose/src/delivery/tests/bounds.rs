@@ -114,6 +114,7 @@ async fn five_hundred_partitions_fit_into_little_memory() {
     world.pass(30).await;
     let metrics = world.metrics();
     assert_eq!((metrics.partitions, metrics.partition_overflows), (500, 0));
+    assert_eq!((metrics.partitions_max, metrics.queries), (500, 5_000));
     assert!(metrics.buffered_bytes > 45_000_000, "{}", metrics.buffered_bytes);
     assert!(world.commons.spill.used_bytes() > 20 << 20);
     world.until_delivered(200).await;

@@ -45,6 +45,9 @@ async fn what_is_refused_for_now_is_tried_again_alone() {
     world.until_delivered(200).await;
     world.tally().exactly_once(&world.accepted);
     assert_eq!(world.outside.world().delivery_sizes[..3], [20, 10, 5]);
+    let metrics = world.metrics();
+    assert_eq!((metrics.delivery_attempts, metrics.delivery_successes), (3, 3));
+    assert_eq!((metrics.attempted_records, metrics.delivery_records), (35, 20));
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,6 +65,7 @@ async fn batches_for_a_function_are_cut_by_its_own_size_and_interval() {
     assert_eq!(main.len(), world.accepted.concat().len());
     let metrics = world.metrics();
     assert_eq!(metrics.invocations, metrics.invocation_successes);
+    assert_eq!((metrics.processed_records, metrics.processed_bytes), (100, main.len() as u64));
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,12 @@ async fn objects_are_staged_and_loaded_in_order() {
     assert_eq!(world.outside.world().rows, world.accepted);
     let staged: Vec<u8> = world.outside.bucket_objects(STAGING).into_values().flatten().collect();
     assert_eq!(staged.len(), world.accepted.concat().len(), "staged objects stay");
-    assert_eq!(world.metrics().delivery_records, 100);
+    let metrics = world.metrics();
+    assert_eq!((metrics.delivery_records, metrics.staged_records), (100, 100));
+    assert_eq!(
+        (metrics.staging_successes, metrics.backup_attempts),
+        (metrics.delivery_successes, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
