@@ -188,7 +188,9 @@ impl Compressor {
             Encoder::Snappy(encoder) => encoder.get_mut(),
             Encoder::HadoopSnappy(encoder) => encoder.output(),
         };
-        std::mem::take(output).into()
+        // What comes next is about as much: an object's pieces are taken at one size.
+        let next = Vec::with_capacity(output.len());
+        std::mem::replace(output, next).into()
     }
 
     /// How many compressed bytes [`Self::take`] would give.

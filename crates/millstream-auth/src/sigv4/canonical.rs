@@ -244,7 +244,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+    sha256_hex_of([bytes])
+}
+
+/// The same of bytes that lie in pieces.
+pub fn sha256_hex_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    pieces.into_iter().for_each(|piece| context.update(piece));
+    hex(context.finish().as_ref())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod signing_key;
 mod verify;
 
 pub(crate) use canonical::hex;
-pub use canonical::{PathForm, UNSIGNED_PAYLOAD, sha256_hex};
+pub use canonical::{PathForm, UNSIGNED_PAYLOAD, sha256_hex, sha256_hex_of};
 pub use claim::{Claim, Form, access_key_id_of};
 pub use error::{ScopeFault, SignatureError};
 pub use moment::Moment;

@@ -7,6 +7,7 @@
 //! Invariant: a connection is opened only to an address that the guard has just seen and let
 //! pass, never to a name that could since have come to mean another (DNS rebinding).
 
+mod body;
 mod connect;
 mod error;
 mod guard;
@@ -20,12 +21,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpStream;
 
+pub use body::Pieces;
 pub use connect::Stream;
 pub use error::{OutboundError, TlsFault};
 pub use guard::{Allow, Kind, Network, NetworkError, Refusal};
@@ -104,7 +106,7 @@ impl Answer {
 /// The client; clones share its connections.
 #[derive(Clone)]
 pub struct Outbound {
-    client: legacy::Client<Connector, Full<Bytes>>,
+    client: legacy::Client<Connector, Pieces>,
     connector: Connector,
 }
 
@@ -156,9 +158,10 @@ impl Outbound {
     /// answer; redirects are not followed.
     pub async fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<impl Into<Pieces>>,
         bounds: Bounds,
     ) -> Result<Answer, OutboundError> {
+        let request = request.map(Into::into);
         match tokio::time::timeout(bounds.timeout, self.exchange(request, bounds)).await {
             Ok(answer) => answer,
             Err(_) => Err(OutboundError::TimedOut { timeout: bounds.timeout }),
@@ -167,10 +170,10 @@ impl Outbound {
 
     async fn exchange(
         &self,
-        request: Request<Bytes>,
+        request: Request<Pieces>,
         bounds: Bounds,
     ) -> Result<Answer, OutboundError> {
-        let response = self.client.request(request.map(Full::new)).await;
+        let response = self.client.request(request).await;
         let (head, body) = response.map_err(|error| OutboundError::of_client(&error))?.into_parts();
         let body = collect(body, bounds.answer_bytes_max).await?;
         Ok(Answer { status: head.status, headers: head.headers, body })

@@ -18,11 +18,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RANGE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use millstream_auth::sigv4::{PathForm, Payload, Signer, SigningCredentials, sha256_hex};
+use millstream_auth::sigv4::{PathForm, Payload, Signer, SigningCredentials, sha256_hex_of};
 use millstream_core::{Clock, Timestamp};
 
 use super::{Chunks, ObjectSummary, Page, PutOptions, xml};
-use crate::outbound::{Answer, Bounds, Outbound, Url, percent_encoded};
+use crate::outbound::{Answer, Bounds, Outbound, Pieces, Url, percent_encoded};
 use crate::{ConfigError, Failure};
 use error::{answered, transport_failure};
 use parts::{PART_BYTES, Part, Parts};
@@ -74,14 +74,14 @@ struct Ask<'a> {
     /// With its `?`, encoded.
     query: &'a str,
     headers: HeaderMap,
-    body: Bytes,
+    body: Pieces,
     /// Of the body, where it is known already.
     body_hash: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
     fn new(method: Method, bucket: &'a str, key: &'a str, query: &'a str) -> Self {
-        let (headers, body, body_hash) = (HeaderMap::new(), Bytes::new(), None);
+        let (headers, body, body_hash) = (HeaderMap::new(), Pieces::default(), None);
         Self { method, bucket, key, query, headers, body, body_hash }
     }
 }
@@ -202,7 +202,7 @@ impl S3 {
         parts.uri = url.with_path(path);
         parts.headers = ask.headers;
         parts.headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        let hash = ask.body_hash.map_or_else(|| sha256_hex(&ask.body), str::to_owned);
+        let hash = ask.body_hash.map_or_else(|| sha256_hex_of(ask.body.iter()), str::to_owned);
         let value = HeaderValue::from_str(&hash).expect("a hash is plain");
         parts.headers.insert(CONTENT_SHA256, value);
         if let Some(signer) = &self.signer {

@@ -102,7 +102,7 @@ impl S3 {
     async fn complete(&self, upload: &Upload, manifest: String) -> Result<(), Failure> {
         let query = format!("?uploadId={}", upload.id);
         let ask = Ask {
-            body: Bytes::from(manifest),
+            body: Bytes::from(manifest).into(),
             ..Ask::new(Method::POST, &upload.bucket, &upload.key, &query)
         };
         let answer = self.ask(ask, ANSWER_BYTES_MAX).await?;

@@ -1,10 +1,11 @@
 //! Cuts an object's chunks into parts, each hashed, on a thread that may block.
 
-use bytes::{Bytes, BytesMut};
-use millstream_auth::sigv4::sha256_hex;
+use bytes::Bytes;
+use millstream_auth::sigv4::sha256_hex_of;
 
 use super::super::Chunks;
 use crate::Failure;
+use crate::outbound::Pieces;
 
 /// The bytes of a part. An object of this size or less goes in one request; ten thousand parts,
 /// the most that S3 takes, are 156 GiB.
@@ -13,7 +14,7 @@ pub(super) const PART_BYTES: usize = 16 * 1024 * 1024;
 /// One part.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) body: Bytes,
+    pub(super) body: Pieces,
     /// SHA-256, in hexadecimal.
     pub(super) hash: String,
 }
@@ -21,7 +22,7 @@ pub(super) struct Part {
 impl Part {
     /// The only part of an object without bytes.
     pub(super) fn empty() -> Self {
-        Self { body: Bytes::new(), hash: sha256_hex(b"") }
+        Self { body: Pieces::default(), hash: sha256_hex_of([]) }
     }
 }
 
@@ -55,7 +56,7 @@ impl Parts {
         let gathered = tokio::task::spawn_blocking(move || {
             let body = source.gather(part_bytes)?;
             let is_last = source.is_over()?;
-            let hash = sha256_hex(&body);
+            let hash = sha256_hex_of(body.iter());
             Ok::<_, std::io::Error>((Part { body, hash }, (!is_last).then_some(source)))
         });
         let unreadable = |reason: String| {
@@ -64,26 +65,25 @@ impl Parts {
         let gathered = gathered.await.map_err(|error| unreadable(error.to_string()))?;
         let (part, source) = gathered.map_err(|error| unreadable(error.to_string()))?;
         self.source = source;
-        Ok((!part.body.is_empty()).then_some(part))
+        Ok((part.body.bytes() > 0).then_some(part))
     }
 }
 
 impl Source {
-    /// Takes `part_bytes`, or all that is left. A chunk that is a part is not copied.
-    fn gather(&mut self, part_bytes: usize) -> std::io::Result<Bytes> {
-        let mut part = BytesMut::new();
+    /// Takes `part_bytes`, or all that is left. Nothing is copied.
+    fn gather(&mut self, part_bytes: usize) -> std::io::Result<Pieces> {
+        let mut part = Pieces::default();
+        let mut left = part_bytes;
         loop {
-            if part.is_empty() && self.rest.len() >= part_bytes {
-                return Ok(self.rest.split_to(part_bytes));
-            }
-            let taken = self.rest.split_to(self.rest.len().min(part_bytes - part.len()));
-            part.extend_from_slice(&taken);
-            if part.len() == part_bytes {
-                return Ok(part.freeze());
+            let taken = self.rest.split_to(self.rest.len().min(left));
+            left -= taken.len();
+            part.push(taken);
+            if left == 0 {
+                return Ok(part);
             }
             match self.chunks.next() {
                 Some(chunk) => self.rest = chunk?,
-                None => return Ok(part.freeze()),
+                None => return Ok(part),
             }
         }
     }
@@ -102,6 +102,8 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use millstream_auth::sigv4::sha256_hex;
+
     use super::super::super::in_memory;
     use super::*;
 
@@ -110,8 +112,9 @@ mod tests {
         let mut parts = Parts::new(in_memory(chunks), part_bytes);
         let mut sizes = Vec::new();
         while let Some(part) = parts.next().await.unwrap() {
-            assert_eq!(part.hash, sha256_hex(&part.body));
-            sizes.push(part.body.len());
+            let whole: Vec<u8> = part.body.iter().flatten().copied().collect();
+            assert_eq!(part.hash, sha256_hex(&whole));
+            sizes.push(whole.len());
         }
         assert!(parts.is_over());
         sizes
