@@ -11,6 +11,7 @@ mod objects;
 mod outside;
 mod processing;
 mod reconfiguring;
+mod speed;
 mod streams;
 mod warehouse;
 mod world;

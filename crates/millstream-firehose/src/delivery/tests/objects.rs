@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use millstream_columnar::{FileFormat, JsonReader, ParquetOptions};
-use millstream_formats::compression::Compression;
+use millstream_formats::compression::{Compression, Compressor};
 use millstream_formats::prefix::{ErrorPrefix, Prefix, Rules};
 
 use super::history::{lines, raw_data};
@@ -152,6 +152,28 @@ async fn objects_are_compressed_and_still_cut_by_their_bytes_before() {
     let mut accepted = world.accepted.clone();
     accepted.sort();
     assert_eq!(records, accepted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_object_that_several_compress_is_one_and_holds_every_record_in_order() {
+    for compression in [Compression::Gzip, Compression::Zip] {
+        let mut plan = plan();
+        target(&mut plan).compression = compression;
+        target(&mut plan).buffering.bytes = 16 << 20;
+        let mut world = World::new(plan).await;
+        for start in (0..4_000).step_by(200) {
+            let line = |number: usize| format!("{}{number}\n", "abc".repeat(number % 500)).into();
+            world.put((start..start + 200).map(line)).await;
+        }
+        world.until_delivered(120).await;
+        let objects = world.outside.bucket_objects(MAIN);
+        assert_eq!(objects.len(), 1, "{compression:?}");
+        let (key, object) = objects.into_iter().next().unwrap();
+        let mut alone = Compressor::new(compression, key.rsplit('/').next().unwrap());
+        world.accepted.iter().for_each(|record| alone.write(record));
+        let alone = alone.finish();
+        assert!(object == alone, "{compression:?}: {} {}", object.len(), alone.len());
+    }
 }
 
 fn partitioned(partitions_max: usize) -> crate::plan::Plan {
