@@ -52,8 +52,9 @@ const FIREHOSE_DIFFERENCES: &[&str] = &[
      crash replaces its own object: from direct puts to objects each record is delivered once.",
     "Snowflake, DatabaseAsSource and Iceberg tables are refused at CreateDeliveryStream: not built.",
     "MSKAsSource reads a topic of any Kafka cluster from 0.11 on, whose brokers `[kafka_clusters]` of \
-     the outside file names: over listeners without TLS, SASL or IAM, which are not built. Only what \
-     is committed is read. What retention took before it was read is counted; a partition whose log \
+     the outside file names: in clear text or over TLS, as nobody or by SASL (PLAIN over TLS only, \
+     SCRAM-SHA-256, SCRAM-SHA-512; from Kafka 1.0 on). IAM is not built. AuthenticationConfiguration \
+     is kept and shown; who logs in is the outside file's word. Only what is committed is read. What retention took before it was read is counted; a partition whose log \
      was cut off below what was read waits until it has grown past that. Each record is delivered \
      once while the server runs, and at least once across its restarts.",
     "A function is told of a record from Kafka its data and its timestamp, not its offset or its key.",
