@@ -47,6 +47,7 @@ class Site(types.SimpleNamespace):
         outside.write_text(f'[functions]\n"{self.function_arn}" = "{functions.url}/rework"\n'
                            f'"{self.filter_arn}" = "jq:. + {{reworked: true}}"\n'
                            f'[kafka_clusters]\n"{self.kafka_arn}" = "{self.kafka.address}"\n'
+                           f'{sources.secured_clusters(self.kafka)}'
                            '[credentials]\naccess_key_id = "conformance"\nsecret_access_key = "conformance"\n')
         self.opensearch = self.keep(opensearch.OpenSearch(folder))
         self.moto = self.keep(Moto(folder))

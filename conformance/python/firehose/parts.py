@@ -1,5 +1,7 @@
 """The real servers beside the one under test, each in a folder and on a port of its own."""
 
+import datetime
+import ipaddress
 import os
 import pathlib
 import shutil
@@ -116,16 +118,45 @@ class Postgres:
                                dbname=self.DATABASE, autocommit=True)
 
 
+def certificate(folder, authority):
+    """An authority of our own, and a broker's key and certificate for this machine in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    folder.mkdir(parents=True)
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def made(name, issuer, key, signer, extension):
+        subject, issuer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in (name, issuer))
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(days=2)).add_extension(extension, critical=False)
+        return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    root, own = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority.write_bytes(made("kafka-authority", "kafka-authority", root, root, x509.BasicConstraints(True, None)))
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    private = own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "broker.pem").write_bytes(private + made("broker", "kafka-authority", own, root, here))
+
+
 class Kafka:
     """Apache Kafka: one KRaft node, begun by the first case that needs it, with its own tools."""
 
     VERSION = "4.3.0"
     CLUSTER_ID = "4L6g3nShTxeMCtKxxX86sw"
+    USER, PASSWORD = "reader", "reader-password"
 
     def __init__(self, folder):
         self.folder = folder / "kafka"
         self.port, self.controller = free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
+        # Over TLS; the second wants a login too.
+        self.encrypted, self.secured = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.authority = self.folder / "authority.pem"
+        certificate(self.folder, self.authority)
         self.process, self.jars = None, None
 
     def start(self):
@@ -151,21 +182,40 @@ class Kafka:
             return False
 
     def format(self):
-        self.folder.mkdir(parents=True)
         self.settings = self.folder / "server.properties"
+        login, modules = "listener.name.secured", "org.apache.kafka.common.security"
         self.settings.write_text("\n".join([
             "process.roles=broker,controller", "node.id=1",
             f"controller.quorum.voters=1@127.0.0.1:{self.controller}",
-            f"listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self.controller}",
-            f"advertised.listeners=PLAINTEXT://{self.address}", "controller.listener.names=CONTROLLER",
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            f"listeners={self.listeners()},CONTROLLER://127.0.0.1:{self.controller}",
+            f"advertised.listeners={self.listeners()}", "controller.listener.names=CONTROLLER",
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,ENCRYPTED:SSL,SECURED:SASL_SSL",
+            "ssl.keystore.type=PEM", f"ssl.keystore.location={self.folder / 'broker.pem'}",
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            f"{login}.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required "
+            f'user_{self.USER}="{self.PASSWORD}";',
+            *(f"{login}.scram-sha-{bits}.sasl.jaas.config={modules}.scram.ScramLoginModule required;" for bits in (256, 512)),
             f"log.dirs={self.folder / 'logs'}", "offsets.topic.num.partitions=1",
             "offsets.topic.replication.factor=1", "transaction.state.log.num.partitions=1",
             "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
             "auto.create.topics.enable=false", f"message.max.bytes={32 << 20}",
             f"socket.request.max.bytes={64 << 20}", "",
         ]))
-        self.tool("kafka.tools.StorageTool", "format", "-t", self.CLUSTER_ID, "-c", str(self.settings))
+        users = [f"SCRAM-SHA-{bits}=[name={self.USER},password={self.PASSWORD}]" for bits in (256, 512)]
+        self.tool("kafka.tools.StorageTool", "format", "-t", self.CLUSTER_ID, "-c", str(self.settings),
+                  *(word for user in users for word in ("--add-scram", user)))
+
+    def listeners(self):
+        return f"PLAINTEXT://{self.address},ENCRYPTED://{self.encrypted},SECURED://{self.secured}"
+
+    def set_password(self, user, password):
+        """Gives a user a password for SCRAM-SHA-512."""
+        from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+        admin = self.admin()
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8_192)
+        change = UserScramCredentialUpsertion(user, info, password.encode())
+        admin.alter_user_scram_credentials([change])[user].result(30)
 
     def line(self, program, *arguments, memory="128m"):
         return ["java", f"-Xmx{memory}", "-cp", f"{self.jars}/*", program, *arguments]

@@ -1,6 +1,7 @@
 """Delivery streams that read another stream."""
 
 import base64
+import contextlib
 import datetime
 import json
 import threading
@@ -8,6 +9,7 @@ import time
 
 from harness import equal, eventually, fresh_name
 
+from .status import told
 from .streams import ROLE, DeliveryStream, Folder, lines, numbered, numbers, objects_config, wait_for_lines
 
 HALF = str(2**127)
@@ -74,13 +76,37 @@ def put_aggregate(kinesis, name, record):
 
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+SECRET = "a-secret-of-7913"
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 DELIMITED = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]}
 
 
-def kafka_config(site, topic, bucket, start=None):
+def cluster_arn(name):
+    """The ARN of a cluster that the outside file has under a name."""
+    return f"arn:aws:kafka:us-east-1:000000000000:cluster/{name}/1"
+
+
+def secured_clusters(kafka):
+    """The same broker over TLS and with logins, in several ways, for the outside file."""
+    authority, secured = f'ca_file = "{kafka.authority}"', f'bootstrap = "{kafka.secured}"\ntls = true'
+    user = f'username = "{kafka.USER}"\npassword = "{kafka.PASSWORD}"'
+    clusters = {
+        "encrypted": [f'bootstrap = "{kafka.encrypted}"\ntls = true', authority],
+        # Every way in, and every way to be shut out.
+        **{name: [secured, authority, f'sasl_mechanism = "{name}"', user] for name in MECHANISMS},
+        "stranger": [secured, authority, 'sasl_mechanism = "SCRAM-SHA-512"', f'username = "late"\npassword = "{SECRET}"'],
+        "untrusted": [secured, 'sasl_mechanism = "SCRAM-SHA-512"', user],
+        "clear": [f'bootstrap = "{kafka.secured}"'],
+        "anonymous": [secured, authority],
+    }
+    lines = [f'[kafka_clusters."{cluster_arn(name)}"]\n' + "\n".join(table) for name, table in clusters.items()]
+    return "\n".join(lines) + "\n"
+
+
+def kafka_config(site, topic, bucket, start=None, cluster=None):
     """A delivery stream that reads a topic into a bucket, a line for each record."""
-    source = {"MSKClusterARN": site.kafka_arn, "TopicName": topic,
+    source = {"MSKClusterARN": cluster_arn(cluster) if cluster else site.kafka_arn, "TopicName": topic,
               "AuthenticationConfiguration": {"RoleARN": ROLE, "Connectivity": "PRIVATE"}}
     if start is not None:
         source["ReadFromTimestamp"] = start
@@ -193,9 +219,67 @@ def reading_goes_on_behind_what_retention_took(site):
         assert "gave records up" in victim.log(), "nobody says that records were lost"
 
 
+def topics_are_read_over_tls_by_every_login(site):
+    """a Kafka topic is read over TLS, with each of the logins and without, also when its broker was killed"""
+    kafka, topic = site.kafka, fresh_name("topic")
+    kafka.start()
+    kafka.create(topic, 3)
+    ways, sent = ("encrypted", *MECHANISMS), plain(600)
+    buckets = {way: fresh_name("bucket") for way in ways}
+    with contextlib.ExitStack() as streams:
+        for way, bucket in buckets.items():
+            streams.enter_context(DeliveryStream(site.firehose, **kafka_config(site, topic, bucket, EPOCH, way)))
+        produce(kafka.producer(), topic, sent[:300], [0, 1, 2])
+        for bucket in buckets.values():
+            eventually(lambda: lines(Folder(site.alone, bucket).objects()), "the first records", 60)
+        kafka.kill()
+        kafka.start()
+        produce(kafka.producer(), topic, sent[300:], [0, 1, 2])
+        for way, bucket in buckets.items():
+            found = wait_for_lines(Folder(site.alone, bucket), len(sent), seconds=60)
+            equal(sorted(numbers(found)), list(range(len(sent))), f"records by {way}")
+
+
+def whoever_is_shut_out_says_why_and_is_let_in_later(site):
+    """a wrong password, a certificate that nobody vouches for, a listener that wants more: said, and tried again"""
+    kafka, topic = site.kafka, fresh_name("topic")
+    kafka.start()
+    kafka.create(topic, 1)
+    produce(kafka.producer(), topic, plain(50), [0])
+    kafka.set_password("late", "not yet what it will be")
+    reasons = {
+        "stranger": ("refuses the login by SCRAM-SHA-512", "Authentication failed"),
+        "untrusted": ("no TLS with 127.0.0.1", "UnknownIssuer"),
+        "clear": ("it speaks TLS only",),
+        "anonymous": ("it closed the connection, as one does that wants TLS or a login",),
+    }
+    with contextlib.ExitStack() as streams:
+        names, buckets = {}, {}
+        for way in reasons:
+            buckets[way] = fresh_name("bucket")
+            config = kafka_config(site, topic, buckets[way], EPOCH, way)
+            names[way] = streams.enter_context(DeliveryStream(site.firehose, **config)).name
+        for way, wanted in reasons.items():
+            def said():
+                words = [line for line in site.alone.log().splitlines() if names[way] in line]
+                return len(words) >= 2 and all(part in words[-1] for part in wanted)
+
+            eventually(said, f"why {way} is shut out, twice: {wanted}", 60)
+        errors = json.dumps(told(site, names["stranger"])["errors"])
+        assert "refuses the login" in errors and SECRET not in errors, errors
+        kafka.set_password("late", SECRET)
+        found = wait_for_lines(Folder(site.alone, buckets.pop("stranger")), 50, seconds=60)
+        equal(sorted(numbers(found)), list(range(50)))
+        equal([lines(Folder(site.alone, bucket).objects()) for bucket in buckets.values()], [[]] * 3, "records of the others")
+    for secret in (SECRET, kafka.PASSWORD):
+        assert secret not in site.alone.log(), "a password is told"
+
+
 CASES = [
     (("CreateDeliveryStream",), a_split_stream_is_delivered_whole),
     (("CreateDeliveryStream",), a_topic_is_delivered_while_its_broker_dies),
     (("CreateDeliveryStream",), only_what_is_committed_is_delivered),
     (("CreateDeliveryStream",), reading_goes_on_behind_what_retention_took),
+    (("CreateDeliveryStream",), topics_are_read_over_tls_by_every_login),
+    (("CreateDeliveryStream",), whoever_is_shut_out_says_why_and_is_let_in_later),
 ]
