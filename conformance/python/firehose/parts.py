@@ -191,7 +191,8 @@ class Kafka:
             f"advertised.listeners={self.listeners()}", "controller.listener.names=CONTROLLER",
             "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,ENCRYPTED:SSL,SECURED:SASL_SSL",
             "ssl.keystore.type=PEM", f"ssl.keystore.location={self.folder / 'broker.pem'}",
-            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            # A login runs out while a case lasts.
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512", "connections.max.reauth.ms=2000",
             f"{login}.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required "
             f'user_{self.USER}="{self.PASSWORD}";',
             *(f"{login}.scram-sha-{bits}.sasl.jaas.config={modules}.scram.ScramLoginModule required;" for bits in (256, 512)),

@@ -173,3 +173,50 @@ async fn within<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::SeededRand;
+
+    use super::*;
+
+    /// What beginning comes to at a broker that says `said` and closes.
+    async fn begun(said: &'static [u8]) -> String {
+        let (near, mut far) = tokio::io::duplex(1 << 10);
+        let saying = tokio::spawn(async move {
+            let mut asked = [0; 16];
+            far.read_exact(&mut asked).await.unwrap();
+            far.write_all(said).await.unwrap();
+        });
+        let error = Connection::begin(near, "broker:9096".to_owned(), None).await.unwrap_err();
+        saying.await.unwrap();
+        error.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_wants_more_than_it_gets_is_told_from_one_that_breaks() {
+        let alert = begun(&[0x15, 3, 1, 0, 2, 2, 50]).await;
+        assert!(alert.starts_with("broker:9096: it speaks TLS only"), "{alert}");
+        let closed = begun(&[]).await;
+        assert!(closed.starts_with("broker:9096: it closed the connection"), "{closed}");
+        let huge = begun(&[0x7f, 0, 0, 0]).await;
+        assert!(huge.contains("is too large"), "{huge}");
+    }
+
+    #[tokio::test]
+    async fn no_broker_sends_a_reader_to_what_serves_credentials() {
+        let access = Access::new(&KafkaCluster::open("broker:9092"), Arc::new(SeededRand::new(7)));
+        for address in ["169.254.169.254:80", "[fd00:ec2::254]:80"] {
+            let error = Connection::open(&access.as_ref().unwrap(), address).await.unwrap_err();
+            assert!(error.to_string().contains("which is not allowed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_taken_apart_at_their_last_colon() {
+        assert_eq!(host_and_port("b-1.example:9096"), Some(("b-1.example", 9_096)));
+        assert_eq!(host_and_port("[::1]:9092"), Some(("::1", 9_092)));
+        assert_eq!(host_and_port("b-1"), None);
+        assert_eq!(host_and_port("b-1:-1"), None);
+    }
+}
