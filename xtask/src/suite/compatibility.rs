@@ -58,7 +58,8 @@ const FIREHOSE_DIFFERENCES: &[&str] = &[
      was cut off below what was read waits until it has grown past that. Each record is delivered \
      once while the server runs, and at least once across its restarts.",
     "A function is told of a record from Kafka its data and its timestamp, not its offset or its key.",
-    "WebAssembly transforms are not built; Lambda functions over HTTP and jq filters in the server are.",
+    "WebAssembly modules are run by builds with the feature `wasm`, which is not a default one: \
+     docs/internals/webassembly.md.",
     "Splunk is judged by a strict stand-in, since no real one can be had from the package registries; \
      OpenSearch, S3, Glue, PostgreSQL and Kafka are real servers.",
     "CopyOptions of a PostgreSQL destination are translated as far as COPY has them; others are \
