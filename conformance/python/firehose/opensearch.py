@@ -210,6 +210,43 @@ def refused_documents_are_told(site):
         equal(len(ids), len(sent) + len(strangers) + 1, "ids of their own")
 
 
+def other_forms_are_understood(site):
+    """OpenSearch understands the requests for Elasticsearch and for serverless collections, and refuses what has a type"""
+    backup, sent = fresh_name("backup"), [*numbered(50), b'{"number": "fifty"}']
+    made = []
+    try:
+        indices = [fresh_name(name) for name in ("elastic", "typed", "serverless")]
+        for index in indices:
+            site.opensearch.start()
+            site.opensearch.create(index, number={"type": "long"})
+        elastic = search_config(site, indices[0], backup)
+        typed = search_config(site, indices[1], backup, TypeName="event")
+        serverless = {**search_config(site, indices[2], backup), "CollectionEndpoint": site.opensearch.url}
+        for name in ("ClusterEndpoint", "IndexRotationPeriod", "DocumentIdOptions"):
+            del serverless[name]
+        for config in (elastic, typed):
+            made.append(DeliveryStream(site.firehose, ElasticsearchDestinationConfiguration=config).__enter__())
+        made.append(DeliveryStream(site.firehose, AmazonOpenSearchServerlessDestinationConfiguration=serverless).__enter__())
+        for stream in made:
+            stream.put(sent)
+        for index in (indices[0], indices[2]):
+            found = wait_for_documents(site, index, 50)
+            equal(sorted(source["number"] for _, _, source in found), list(range(50)), index)
+        # What has a type is refused by everything from 7 on: the whole request, and so each of its documents.
+        errors = wait_for_errors(site, backup, 1 + len(sent) + 1)
+        equal(site.opensearch.count(indices[1]), 0)
+        by_index = {}
+        for error in errors:
+            equal(error["errorCode"], "400")
+            by_index.setdefault(error.get("esIndexName") or error["osIndexName"], []).append(error)
+        equal({index: len(each) for index, each in by_index.items()}, dict(zip(indices, (1, len(sent), 1))))
+        equal({error["esTypeName"] for error in by_index[indices[1]]}, {"event"})
+        equal(list(by_index[indices[2]][0]), [*ERROR_MEMBERS[:6], "osDocumentId", "osIndexName"])
+    finally:
+        for stream in made:
+            stream.__exit__()
+
+
 def blocks_are_waited_for(site):
     """an index that OpenSearch blocks (429, as when its disk is full) gets every document once the block is gone"""
     index, backup = fresh_name("full"), fresh_name("backup")
@@ -271,5 +308,6 @@ def a_killed_node_gets_everything(site):
 
 
 OPERATIONS = ("CreateDeliveryStream", "PutRecordBatch")
-CASES = [(OPERATIONS, case) for case in (indices_rotate, refused_documents_are_told, blocks_are_waited_for,
-                                         a_blocked_index_costs_no_document, a_killed_node_gets_everything)]
+CASES = [(OPERATIONS, case) for case in (
+    indices_rotate, refused_documents_are_told, other_forms_are_understood, blocks_are_waited_for,
+    a_blocked_index_costs_no_document, a_killed_node_gets_everything)]
