@@ -1,5 +1,5 @@
-//! What has to happen without being asked: data keys go once nothing is sealed under them, and
-//! logs that a crash left condemned are deleted.
+//! What has to happen without being asked: data keys go once nothing is sealed under them, logs
+//! that a crash left condemned are deleted, and transitions that nobody carries through are.
 //!
 //! Owns the one loop. Records are not expired: a directly put record is kept until it is
 //! delivered, and its log is trimmed by whoever delivers it.
@@ -29,6 +29,8 @@ pub(crate) async fn run(firehose: Weak<Firehose>, mut stopping: watch::Receiver<
 
 impl Firehose {
     async fn keep_house(&self) {
+        // A caller may go away between a decision and the start of what carries it through.
+        self.take_up_transitions();
         if let Err(refusal) = self.delete_condemned_logs().await {
             tracing::warn!(%refusal, "logs are deleted later");
         }

@@ -31,7 +31,11 @@ pub(crate) fn updated(
         if let Some(fixed) = [current.kind, kind].into_iter().find(|kind| !kind.is_replaceable()) {
             return Err(Invalid::KindFixed { kind: fixed });
         }
-        return Ok(Document { kind, body: update });
+        let document = Document { kind, body: update };
+        if partitions(&document) {
+            return Err(Invalid::PartitioningLate);
+        }
+        return Ok(document);
     }
     let mut body = current.body.clone();
     for (name, value) in update {
@@ -63,10 +67,6 @@ fn merge(body: &mut Map<String, Value>, name: String, value: Value) {
 
 /// Refused where something changed that was fixed at creation, or can only be turned on.
 fn check_fixed(before: &Document, after: &Document) -> Result<(), Invalid> {
-    let partitions = |document: &Document| {
-        let partitioning = Node(&document.body).child("DynamicPartitioningConfiguration");
-        partitioning.is_some_and(|partitioning| partitioning.truth("Enabled") == Some(true))
-    };
     match (partitions(before), partitions(after)) {
         (false, true) => return Err(Invalid::PartitioningLate),
         (true, false) => return Err(Invalid::PartitioningKept),
@@ -80,4 +80,9 @@ fn check_fixed(before: &Document, after: &Document) -> Result<(), Invalid> {
         return Err(Invalid::BackupKept);
     }
     Ok(())
+}
+
+fn partitions(document: &Document) -> bool {
+    let partitioning = Node(&document.body).child("DynamicPartitioningConfiguration");
+    partitioning.is_some_and(|partitioning| partitioning.truth("Enabled") == Some(true))
 }

@@ -9,6 +9,8 @@ use super::command::{Command, NewDeliveryStream};
 use super::delivery_stream::{DeliveryStream, DeliveryStreamUid, EncryptionStatus, Status};
 use super::{DAY_MS, Registry};
 
+const CALLS_MAX: usize = millstream_core::limits::FIREHOSE_ENCRYPTION_CALLS_PER_DAY;
+
 pub(super) fn apply(registry: &mut Registry, command: Command) {
     match command {
         Command::Create(new) => create(registry, *new),
@@ -27,6 +29,9 @@ pub(super) fn apply(registry: &mut Registry, command: Command) {
         Command::Encrypt { stream, encryption, at } => on(registry, stream, |stream| {
             stream.encryption_calls.retain(|time| at.ms_since(*time) < DAY_MS);
             stream.encryption_calls.push(at);
+            // Without quotas there may be any number of calls: as many are kept as could be judged.
+            let spare = stream.encryption_calls.len().saturating_sub(CALLS_MAX);
+            stream.encryption_calls.drain(..spare);
             stream.encryption = encryption;
         }),
         Command::SettleEncryption { stream } => on(registry, stream, settle_encryption),

@@ -76,3 +76,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_many_calls_as_many_are_kept_as_there_may_be_a_day() {
+    let mut registry = Registry::default();
+    registry.apply(new("orders"));
+    let stream = DeliveryStreamUid(1);
+    registry.apply(Command::Activate { stream });
+    for ms in 0..1_000 {
+        let (encryption, at) = (Encryption::NONE, Timestamp::from_ms(ms));
+        registry.apply(Command::Encrypt { stream, encryption, at });
+    }
+    let calls = &registry.by_uid(stream).unwrap().encryption_calls;
+    assert_eq!((calls.len(), calls[0]), (25, Timestamp::from_ms(975)));
+}

@@ -226,3 +226,34 @@ async fn with_quotas_an_operation_is_called_five_times_a_second() {
     let (_, told) = list(World::new().await).await;
     assert!(told.iter().all(Result::is_ok), "without quotas nobody counts");
 }
+
+/// Whoever asks may hang up at any time, also between the decision and the start of its driver.
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_began_comes_to_its_end_without_the_caller() {
+    let world = World::new().await;
+    let mut left_behind = 0;
+    for patience in 0..40 {
+        let name = format!("orders-{patience}");
+        let input = with(s3(), json!({"DeliveryStreamName": name}));
+        tokio::select! {
+            biased;
+            _ = world.call("CreateDeliveryStream", input) => {}
+            () = turns(patience) => left_behind += 1,
+        }
+    }
+    assert!(left_behind > 0, "some have hung up");
+    world.pass(Duration::from_secs(11)).await;
+    let listed = world.call("ListDeliveryStreams", json!({"Limit": 100})).await.unwrap();
+    let names = listed["DeliveryStreamNames"].as_array().unwrap().clone();
+    for name in &names {
+        let described = world.describe(name.as_str().unwrap()).await.unwrap();
+        assert_eq!(described["DeliveryStreamStatus"], "ACTIVE", "{name}");
+    }
+    assert!(!names.is_empty());
+}
+
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}

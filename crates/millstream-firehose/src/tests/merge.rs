@@ -292,9 +292,11 @@ async fn what_was_fixed_at_creation_is_not_updated() {
             "DynamicPartitioningConfiguration": {"Enabled": enabled},
         }})
     };
+    let anew = with(bucket(), partitioned.clone());
     let opensearch = json!({"AmazonopensearchserviceDestinationUpdate": {"IndexName": "j"}});
     for (created, given, text) in [
         (extended(json!({})), switch(true), late.to_owned()),
+        (splunk.clone(), json!({"ExtendedS3DestinationUpdate": anew}), late.to_owned()),
         (extended(partitioned), switch(false), off.to_owned()),
         (
             extended(enabled),
