@@ -1,4 +1,4 @@
-"""Runs the Firehose suite: `python -m firehose [api] [objects] [destinations] [modules] [opensearch] [sources] [status] [crash] [faults] [outages]`."""
+"""Runs the Firehose suite: `python -m firehose [api] [objects] [destinations] [modules] [opensearch] [sources] [status] [crash] [faults] [outages] [iceberg]`."""
 
 import sys
 import types
@@ -6,12 +6,12 @@ import types
 from durability.server import fresh_folder
 from harness import Suite, finish
 
-from . import api, crash, destinations, faults, modules, objects, opensearch, outages, sources, status
+from . import api, crash, destinations, faults, iceberg, modules, objects, opensearch, outages, sources, status
 from .endpoints import Endpoint
 from .parts import Kafka, Millstream, Moto, Postgres
 
 ROOMS = {"api": api, "objects": objects, "destinations": destinations, "modules": modules, "opensearch": opensearch, "sources": sources,
-         "status": status, "crash": crash, "faults": faults, "outages": outages}
+         "status": status, "crash": crash, "faults": faults, "outages": outages, "iceberg": iceberg}
 
 
 class Switch(Endpoint):
