@@ -23,8 +23,9 @@ Examples:
   millstream firehose status -f --every 5
   millstream firehose status orders -o json
 
-Counts are since the server started; with -f they are rates. OLDEST is the age of the oldest record
-that is not delivered (DataFreshness). ERRORS are records in the error output.")]
+Counts are since the server started; with -f they are rates. WAITING are records that were taken up
+and are not delivered, OLDEST is the age of the oldest (DataFreshness), and ERRORS are records in the
+error output.")]
 pub(super) struct Arguments {
     /// Only this delivery stream, with all that is known of it
     name: Option<String>,

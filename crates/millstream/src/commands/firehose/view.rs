@@ -8,7 +8,7 @@ use millstream_core::Timestamp;
 
 use crate::commands::streams::moment;
 use crate::deliveries::{Delivery, DeliveryError, Report};
-use crate::terminal::{Align, Style, Table, bytes_text, count_text, duration_text};
+use crate::terminal::{Align, Style, Table, bytes_text, count_text, duration_text, records_text};
 
 /// Looks that the chart of a delivery stream shows.
 const CHART_LOOKS: usize = 20;
@@ -117,7 +117,7 @@ impl View {
                     || count_text(stream.delivered_records),
                     |it| rate(it.delivered_records),
                 ),
-                bytes_text(stream.waiting_bytes),
+                count_text(stream.waiting_records),
                 age(stream.data_freshness_ms),
                 count_text(stream.error_records.values().sum()),
             ];
@@ -248,8 +248,8 @@ fn facts(stream: &Delivery, pace: Option<&Pace>) -> Vec<(&'static str, String)> 
         (
             "waiting",
             format!(
-                "{} in {}",
-                count_text(stream.waiting_records),
+                "{}, {} of them buffered",
+                records_text(stream.waiting_records),
                 bytes_text(stream.waiting_bytes)
             ),
         ),

@@ -31,7 +31,7 @@ fn one_look_shows_counts_and_the_last_error_of_each() {
     let orders = Delivery {
         read_records: 1_200,
         delivered_records: 1_000,
-        waiting_bytes: 2_000,
+        waiting_records: 30,
         data_freshness_ms: 1_500,
         error_records: [("processing-failed".to_owned(), 3)].into(),
         errors: vec![error(1_000, 1), error(4_000, 2)],
@@ -41,7 +41,7 @@ fn one_look_shows_counts_and_the_last_error_of_each() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[1].split_whitespace().collect::<Vec<_>>(),
-        ["orders", "ACTIVE", "puts", "S3", "1,200", "1,000", "2.0", "kB", "1.50", "s", "3"]
+        ["orders", "ACTIVE", "puts", "S3", "1,200", "1,000", "30", "1.50", "s", "3"]
     );
     assert_eq!(lines[2], "orders: 1 s ago, 2 times S3.AccessDenied no [2J way");
     assert_eq!(lines.len(), 3);
