@@ -67,6 +67,13 @@ impl Item {
     }
 }
 
+/// Whether a request was refused for its size alone.
+pub(super) fn is_too_large(failure: &Failure) -> bool {
+    failure.code == TOO_LARGE
+}
+
+const TOO_LARGE: &str = "413";
+
 /// A document that does not fit its mapping never will, nor will one that is too large. All else
 /// may change: rights, indices, blocks, load.
 fn failure(status: u16, message: String) -> Failure {

@@ -13,6 +13,7 @@ mod index;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -35,6 +36,9 @@ const REQUEST_MAX: Duration = Duration::from_secs(180);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A bulk request's body; a cluster takes 100 MB unless it is set otherwise (ours, below that).
 const BULK_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What is remembered of a cluster that takes less is never below this (ours: small instances of
+/// the service take 10 MiB).
+const BULK_BYTES_MIN: usize = 1024 * 1024;
 
 /// Who is asking.
 #[derive(Clone, Debug)]
@@ -83,7 +87,8 @@ pub struct Search {
     headers: HeaderMap,
     signer: Option<Signer>,
     layout: bulk::Layout,
-    bulk_bytes_max: usize,
+    /// Falls where the cluster takes less.
+    bulk_bytes_max: AtomicUsize,
     outbound: Outbound,
     clock: Arc<dyn Clock>,
 }
@@ -127,26 +132,34 @@ impl Search {
             id_prefix: config.id_prefix.clone().filter(|_| !config.serverless),
             is_serverless: config.serverless,
         };
-        let (target, bulk_bytes_max) = (url.with_path(path), BULK_BYTES_MAX);
+        let (target, bulk_bytes_max) = (url.with_path(path), AtomicUsize::new(BULK_BYTES_MAX));
         Ok(Self { target, headers, signer, layout, bulk_bytes_max, outbound, clock })
     }
 
     /// Makes bulk requests no larger than `bytes`, for a cluster that takes less than is usual.
-    pub fn bulk_bytes_max(mut self, bytes: usize) -> Self {
-        self.bulk_bytes_max = bytes;
-        self
+    pub fn bulk_bytes_max(self, bytes: usize) -> Self {
+        Self { bulk_bytes_max: AtomicUsize::new(bytes), ..self }
     }
 
     /// Sends the delivery in as few bulk requests as hold it. When one fails as a whole, the
-    /// documents of it and of those after it were not taken, and those before it were.
+    /// documents of it and of those after it were not taken, and those before it were. Documents
+    /// that are too large together are sent in smaller requests; one that is too large alone is
+    /// refused alone.
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
         let mut refused = Vec::new();
         let mut first = 0;
+        let mut bytes_max = self.bulk_bytes_max.load(Relaxed);
         while first < delivery.documents.len() {
-            let part = self.layout.encode(&delivery.documents, first, self.bulk_bytes_max);
-            let end = part.end;
+            let part = self.layout.encode(&delivery.documents, first, bytes_max);
+            let (end, bytes) = (part.end, part.body.len());
             match self.send(part).await {
                 Ok(failures) => refused.extend(failures),
+                Err(failure) if answer::is_too_large(&failure) && end > first + 1 => {
+                    bytes_max = bytes / 2;
+                    self.bulk_bytes_max.fetch_min(bytes_max.max(BULK_BYTES_MIN), Relaxed);
+                    continue;
+                }
+                Err(failure) if answer::is_too_large(&failure) => refused.push((first, failure)),
                 Err(failure) if first == 0 => return Err(failure),
                 Err(failure) => {
                     let rest = first..delivery.documents.len();

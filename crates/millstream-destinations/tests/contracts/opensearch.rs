@@ -103,6 +103,26 @@ async fn each_refused_document_is_told_with_its_name() {
 }
 
 #[tokio::test]
+async fn documents_that_are_too_large_together_are_sent_in_smaller_requests() {
+    let kept = Kept::default();
+    let mut keep = cluster(Arc::clone(&kept), |_| None);
+    let limited =
+        move |seen: &Seen| if seen.body.len() > 300 { Reply::status(413) } else { keep(seen) };
+    let fake = Fake::start(limited).await;
+    let search = search(&config(&fake.url("")));
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(400));
+    let documents: Vec<&str> =
+        (0..20).map(|number| if number == 7 { large.as_str() } else { "{}" }).collect();
+    let refused = search.attempt(&delivery(&documents)).await.unwrap();
+    let told: Vec<_> = refused
+        .iter()
+        .map(|(place, failure)| (*place, failure.code.as_str(), failure.is_retryable))
+        .collect();
+    assert_eq!(told, [(7, "413", false)]);
+    assert_eq!(kept.lock().unwrap().len(), 19);
+}
+
+#[tokio::test]
 async fn serverless_collections_create_without_ids_and_are_signed_for_aoss() {
     let fake = Fake::start(cluster(Kept::default(), |_| None)).await;
     let auth = SearchAuth::SigV4 { credentials: credentials(), region: "eu-west-1".to_owned() };
