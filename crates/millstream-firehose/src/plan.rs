@@ -179,7 +179,7 @@ impl fmt::Debug for HttpTarget {
 }
 
 /// OpenSearch, Elasticsearch or OpenSearch Serverless.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct SearchTarget {
     pub(crate) endpoint: String,
     pub(crate) index: String,
@@ -188,6 +188,13 @@ pub(crate) struct SearchTarget {
     pub(crate) with_ids: bool,
     pub(crate) serverless: bool,
     pub(crate) retry: Duration,
+}
+
+impl fmt::Debug for SearchTarget {
+    /// Not the URL, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SearchTarget").field("index", &self.index).finish_non_exhaustive()
+    }
 }
 
 /// How often a new index begins.
@@ -212,7 +219,7 @@ pub(crate) struct SplunkTarget {
 
 impl fmt::Debug for SplunkTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SplunkTarget").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("SplunkTarget").field("raw", &self.raw).finish_non_exhaustive()
     }
 }
 
@@ -232,7 +239,7 @@ pub(crate) struct RedshiftTarget {
 
 impl fmt::Debug for RedshiftTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedshiftTarget").field("jdbc_url", &self.jdbc_url).finish_non_exhaustive()
+        f.debug_struct("RedshiftTarget").field("table", &self.table).finish_non_exhaustive()
     }
 }
 

@@ -43,8 +43,8 @@ impl Pending {
     }
 }
 
-/// What was given up, by place.
-type GivenUp = BTreeMap<u64, (Failure, u32)>;
+/// What was given up, by place. A reason that all have is kept once: answers may be long.
+type GivenUp = BTreeMap<u64, (Arc<Failure>, u32)>;
 
 /// Delivers to the destination of the target.
 pub(super) async fn deliver(
@@ -84,7 +84,7 @@ pub(super) async fn deliver(
                     After::GiveUp => {
                         let attempts = tries.failures();
                         let late = again.into_iter();
-                        given_up.extend(late.map(|(place, why)| (place, (why, attempts))));
+                        given_up.extend(late.map(|(place, why)| (place, (Arc::new(why), attempts))));
                         break;
                     }
                 }
@@ -98,7 +98,8 @@ pub(super) async fn deliver(
             After::GiveUp => {
                 let attempts = tries.failures();
                 let late = (0..count).map(|index| pending.place(index));
-                given_up.extend(late.map(|place| (place, (failure.clone(), attempts))));
+                let why = Arc::new(failure);
+                given_up.extend(late.map(|place| (place, (Arc::clone(&why), attempts))));
                 break;
             }
         }
@@ -125,7 +126,7 @@ fn sort(
         if failure.is_retryable {
             again.push((place, failure));
         } else {
-            given_up.insert(place, (failure, attempts));
+            given_up.insert(place, (Arc::new(failure), attempts));
         }
     }
     again.sort_unstable_by_key(|(place, _)| *place);
@@ -148,7 +149,7 @@ async fn finish(
         let target = &station.plan.target;
         let reasons = || {
             let each = given_up.iter();
-            let listed = each.map(|(place, (why, attempts))| (*place, why.clone(), *attempts));
+            let listed = each.map(|(place, (why, attempts))| (*place, Arc::clone(why), *attempts));
             named(object::listed_reasons(listed.collect()), Arc::clone(destination))
         };
         if !flight.refuse(error_output(target), shape(target), failed, reasons).await {

@@ -364,10 +364,10 @@ pub(super) fn conversion_reason(failed: &Failed, mut scratch: Writer) -> Reason 
 }
 
 /// Reasons by place, ascending.
-pub(super) fn listed_reasons(reasons: Vec<(u64, Failure, u32)>) -> Reason {
+pub(super) fn listed_reasons(reasons: Vec<(u64, Arc<Failure>, u32)>) -> Reason {
     let mut reasons = reasons.into_iter().peekable();
     Box::new(move |place, _| {
         let (_, failure, attempts) = reasons.next_if(|(next, ..)| *next == place)?;
-        Some((failure, attempts))
+        Some((Failure::clone(&failure), attempts))
     })
 }
