@@ -65,6 +65,8 @@ pub(crate) async fn run(streams: Weak<Streams>, mut stopping: watch::Receiver<bo
 
 impl Streams {
     async fn keep_house(&self, now: Timestamp) {
+        // A caller may go away between a decision and the start of what carries it through.
+        self.take_up_transitions();
         if let Err(refusal) = self.delete_condemned_logs().await {
             tracing::warn!(%refusal, "logs are deleted later");
         }
