@@ -19,7 +19,9 @@ use super::progress::Progress;
 use super::varint::{self, Reader};
 
 /// The form's version.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
+/// The form before: nothing in it says what was launched.
+const FORM_WITHOUT_LAUNCHED: u8 = 1;
 /// Records written between two trims of the log.
 const TRIM_INTERVAL: u64 = 64;
 
@@ -86,22 +88,27 @@ impl Checkpoint {
             put_id(&mut out, *first);
             put_id(&mut out, *last);
         }
+        self.progress.encode_launched(&mut out);
         out
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.byte()? != FORM {
+        let form = reader.byte()?;
+        if !matches!(form, FORM | FORM_WITHOUT_LAUNCHED) {
             return None;
         }
         let version = reader.number()?;
         let life = reader.number()?;
-        let progress = Progress::decode(&mut reader)?;
+        let mut progress = Progress::decode(&mut reader)?;
         let mut pledges = BTreeMap::new();
         for _ in 0..reader.number()? {
             let lane = Lane::decode(&mut reader)?;
             let (first, last) = (read_id(&mut reader)?, read_id(&mut reader)?);
             pledges.insert(lane, Pledge { first, last });
+        }
+        if form == FORM {
+            progress.decode_launched(&mut reader)?;
         }
         let checkpoint = Self { version, life, progress, pledges };
         Some(checkpoint).filter(|_| reader.rest().is_empty())
@@ -184,6 +191,7 @@ mod tests {
             part.begin(position, Obligations { pieces: 2, backup: true });
             part.settle(position, Obligation::Piece(1));
         }
+        part.launch(3);
         let id = |position| DocumentId { part: 7, position, index: 1 };
         let pledge = Pledge { first: id(1), last: id(4) };
         checkpoint.pledges.insert(Lane::Main("3:abc".into()), pledge);
@@ -217,6 +225,33 @@ mod tests {
         log.append(ID, Batch::of(b"nonsense")).await.unwrap();
         let loaded = CheckpointLog::new(log, ID).load().await;
         assert!(matches!(loaded, Err(LoadError::Damaged(0))), "{loaded:?}");
+    }
+
+    #[test]
+    fn what_was_launched_is_kept_until_it_is_settled_and_the_old_form_knows_none() {
+        let mut kept = reloaded(&checkpoint(1));
+        let launched = |checkpoint: &Checkpoint| {
+            let parts = checkpoint.progress.launched().into_iter();
+            parts
+                .flat_map(|(part, it)| it.iter().map(|at| (part, at)).collect::<Vec<_>>())
+                .collect()
+        };
+        let found: Vec<(u64, u64)> = launched(&kept);
+        assert_eq!(found, [(7, 3)]);
+        let mut old = kept.clone();
+        kept.progress.part_mut(7).begin(3, Obligations { pieces: 2, backup: true });
+        kept.progress.part_mut(7).settle(3, Obligation::Piece(0));
+        kept.progress.part_mut(7).settle(3, Obligation::Backup);
+        assert_eq!(launched(&kept), []);
+        old.progress.part_mut(7).launch(9);
+        assert_eq!(launched(&old), [(7, 3)], "what is not outstanding is not launched");
+        let mut tail = Vec::new();
+        old.progress.encode_launched(&mut tail);
+        let mut encoded = old.encode();
+        encoded.truncate(encoded.len() - tail.len());
+        encoded[0] = FORM_WITHOUT_LAUNCHED;
+        let read = Checkpoint::decode(&encoded).unwrap();
+        assert_eq!((launched(&read), read.pledges == old.pledges), (Vec::new(), true));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(super) struct Flight {
 /// Delivers a load. Never fails: it is over when all records are where they belong, or when the
 /// courier is to leave.
 pub(super) async fn fly(station: Arc<Station>, load: Load) -> Report {
-    let Load { lane, keys, buffer, is_repeat } = load;
+    let Load { lane, keys, buffer, is_repeat, repeats, .. } = load;
     let gauge = *buffer.gauge();
     // A table tells repeats itself.
     let tells = matches!(station.plan.target, Target::Iceberg(_));
@@ -64,6 +64,8 @@ pub(super) async fn fly(station: Arc<Station>, load: Load) -> Report {
     if is_repeat && is_documents && !tells {
         station.counters().duplicates.add(gauge.count);
     }
+    // Of a delivery that has another name than before, no destination can tell what it repeats.
+    station.counters().duplicates.add(repeats);
     let buffer = Some(Arc::new(buffer));
     let mut flight = Flight { station, lane, keys, gauge, buffer };
     fail_point::reached(FailPoint::AfterPledge).await;

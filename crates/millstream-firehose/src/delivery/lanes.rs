@@ -19,6 +19,7 @@ use super::checkpoint::Pledge;
 use super::frame::Entry;
 use super::gauge::{Bounds, Gauge};
 use super::lane::Lane;
+use super::position_set::PositionSet;
 use super::spill::Spill;
 
 /// A buffer with less in memory than this is not worth a file.
@@ -53,6 +54,10 @@ pub(super) struct Load {
     pub(super) buffer: Buffer,
     /// It was decided on before a restart, and may have been delivered then.
     pub(super) is_repeat: bool,
+    /// Of its records, how many were in a delivery before a restart that cannot be made again.
+    pub(super) repeats: u64,
+    /// The places of its records, where the source has them in no order.
+    pub(super) places: BTreeMap<u64, PositionSet>,
 }
 
 #[derive(Debug)]
@@ -65,6 +70,15 @@ struct State {
     /// A delivery is under way.
     is_busy: bool,
     pledge: Option<Pledge>,
+    repeats: u64,
+    places: BTreeMap<u64, PositionSet>,
+}
+
+/// What is known of a source whose records may come in another order after a restart.
+#[derive(Debug)]
+pub(super) struct Disorder {
+    /// Records that were in deliveries before the restart, by part.
+    pub(super) launched: BTreeMap<u64, PositionSet>,
 }
 
 /// How long buffers of each kind of lane collect.
@@ -84,12 +98,29 @@ pub(super) struct Lanes {
     states: BTreeMap<Lane, State>,
     /// Of `states`, how many are of the destination.
     partitions: usize,
+    disorder: Option<Disorder>,
     spill: Arc<Spill>,
 }
 
 impl State {
     fn new(bounds: Bounds, keys: Arc<PartitionKeys>) -> Self {
-        Self { bounds, keys, buffer: None, is_closed: false, is_busy: false, pledge: None }
+        Self {
+            bounds,
+            keys,
+            buffer: None,
+            is_closed: false,
+            is_busy: false,
+            pledge: None,
+            repeats: 0,
+            places: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of a record that has no order.
+    fn note(&mut self, id: DocumentId, disorder: &Disorder) {
+        let launched = disorder.launched.get(&id.part);
+        self.repeats += u64::from(launched.is_some_and(|it| it.contains(id.position)));
+        self.places.entry(id.part).or_default().insert(id.position);
     }
 
     /// Bounds of the buffer that `entry` would be put into.
@@ -118,9 +149,10 @@ impl Lanes {
     pub(super) fn new(
         bounds: LaneBounds,
         pledges: &BTreeMap<Lane, Pledge>,
+        disorder: Option<Disorder>,
         spill: Arc<Spill>,
     ) -> Self {
-        let mut lanes = Self { bounds, states: BTreeMap::new(), partitions: 0, spill };
+        let mut lanes = Self { bounds, states: BTreeMap::new(), partitions: 0, disorder, spill };
         for (lane, pledge) in pledges {
             lanes.state(lane, &Arc::default()).pledge = Some(*pledge);
         }
@@ -170,6 +202,7 @@ impl Lanes {
             state.is_closed = true;
             return Put::Blocked(Item { lane, keys, entry });
         }
+        let id = entry.id;
         let outcome = match &mut state.buffer {
             Some(buffer) => buffer.push(entry, &mut room),
             None => Buffer::open(entry, now, &mut room).map(|buffer| {
@@ -179,6 +212,9 @@ impl Lanes {
         };
         match outcome {
             Ok(()) => {
+                if let (Some(disorder), Lane::Main(_)) = (&self.disorder, &lane) {
+                    state.note(id, disorder);
+                }
                 if let Some((gauge, bounds)) = state.current_bounds() {
                     state.is_closed = gauge.is_full(&bounds);
                 }
@@ -228,7 +264,9 @@ impl Lanes {
             state.pledge = None;
             (state.is_closed, state.is_busy) = (false, true);
             let keys = Arc::clone(&state.keys);
-            loads.push(Load { lane: lane.clone(), keys, buffer, is_repeat });
+            let (repeats, places) =
+                (std::mem::take(&mut state.repeats), std::mem::take(&mut state.places));
+            loads.push(Load { lane: lane.clone(), keys, buffer, is_repeat, repeats, places });
         }
         loads
     }

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::checkpoint::{Checkpoint, CheckpointLog, Pledge};
 use super::fail_point::{self, FailPoint};
 use super::lane::Lane;
+use super::position_set::PositionSet;
 use super::progress::{Met, Obligation, Obligations, Part};
 use super::source::RecordSource;
 
@@ -129,6 +130,16 @@ impl Ledger {
     pub(super) fn pledge(&mut self, lane: &Lane, pledge: Pledge) -> Change {
         if self.checkpoint.pledges.insert(lane.clone(), pledge) == Some(pledge) {
             return self.durable;
+        }
+        self.want()
+    }
+
+    /// A delivery of these records begins that nobody can make again as it was: to be durable
+    /// before it does, so that after a crash it is known which records may be delivered twice.
+    pub(super) fn launch(&mut self, launched: &BTreeMap<u64, PositionSet>) -> Change {
+        for (number, positions) in launched {
+            let part = self.checkpoint.progress.part_mut(*number);
+            positions.iter().for_each(|position| part.launch(position));
         }
         self.want()
     }

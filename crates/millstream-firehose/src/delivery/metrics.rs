@@ -122,7 +122,8 @@ pub(super) struct Counters {
     pub(super) partitions: Counter,
     pub(super) partitions_max: Counter,
     pub(super) partition_overflows: Counter,
-    /// Records delivered again after a restart, where the destination cannot tell.
+    /// Records delivered again after a restart, where the destination cannot tell: those of
+    /// deliveries that had begun before it and were not known to be over.
     pub(super) duplicates: Counter,
     /// Records that the source gave up before they were delivered.
     pub(super) expired: Counter,

@@ -24,7 +24,8 @@
 //!   begins, and a replay makes the same one again. It is at least once where a function may answer
 //!   otherwise the second time, where the configuration changed between the two, and where the
 //!   disk was too full to decide durably.
-//! * Elsewhere at least once, with the same ids: what a destination may tell repeats by.
+//! * Elsewhere at least once, with the same ids: what a destination may tell repeats by. What was
+//!   in a delivery when the process died, and is delivered again, is counted as repeated.
 
 mod budget;
 mod buffer;

@@ -64,6 +64,9 @@ pub(super) struct Part {
     open: PositionSet,
     /// Of those, the ones with several obligations.
     partial: BTreeMap<u64, Partial>,
+    /// Of those, the ones of a delivery that nobody can make again as it was: after a crash they
+    /// may be where they belong, and are delivered once more.
+    launched: PositionSet,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,7 +160,7 @@ impl Part {
     pub(super) fn begin(&mut self, position: u64, obligations: Obligations) -> Met {
         let known = self.partial.remove(&position).unwrap_or_default();
         if known.met.meets(obligations) {
-            self.open.remove(position);
+            self.close(position);
             return known.met;
         }
         if obligations.count() > 1 {
@@ -176,7 +179,20 @@ impl Part {
             }
             self.partial.remove(&position);
         }
+        self.close(position);
+    }
+
+    /// Nothing is to be done for the record any more.
+    fn close(&mut self, position: u64) {
         self.open.remove(position);
+        self.launched.remove(position);
+    }
+
+    /// A delivery of the record begins that nobody can make again as it was.
+    pub(super) fn launch(&mut self, position: u64) {
+        if self.open.contains(position) {
+            self.launched.insert(position);
+        }
     }
 
     /// The source was read from `from` up to `next`, and held `present` (ascending). Outstanding
@@ -186,7 +202,7 @@ impl Part {
         let mut expired = 0;
         for position in self.open.range(from, next.min(self.next)) {
             if present.binary_search(&position).is_err() {
-                self.open.remove(position);
+                self.close(position);
                 self.partial.remove(&position);
                 expired += 1;
             }
@@ -207,7 +223,8 @@ impl Part {
     /// In units of about half a KiB.
     fn weight(&self) -> usize {
         let words: usize = self.partial.values().map(|partial| partial.met.pieces.len()).sum();
-        self.open.block_count() + self.partial.len() / 4 + words / WORDS_PER_UNIT
+        let blocks = self.open.block_count() + self.launched.block_count();
+        blocks + self.partial.len() / 4 + words / WORDS_PER_UNIT
     }
 
     /// Forgets which pieces of half-settled records are settled: they are all done again.
@@ -246,7 +263,7 @@ impl Part {
             let met = Met { pieces, piece_count, backup };
             partial.insert(position, Partial { obligations: None, met });
         }
-        Some(Self { next, has_ended, open, partial })
+        Some(Self { next, has_ended, open, partial, launched: PositionSet::default() })
     }
 }
 
@@ -294,6 +311,31 @@ impl Progress {
     /// be others: the configuration has changed.
     pub(super) fn forget_pieces(&mut self) {
         self.parts.values_mut().for_each(Part::forget_pieces);
+    }
+
+    /// Outstanding records of which a delivery began, by part.
+    pub(super) fn launched(&self) -> BTreeMap<u64, PositionSet> {
+        let parts = self.parts.iter().filter(|(_, part)| !part.launched.is_empty());
+        parts.map(|(number, part)| (*number, part.launched.clone())).collect()
+    }
+
+    /// Appends the durable form of what has been launched.
+    pub(super) fn encode_launched(&self, out: &mut Vec<u8>) {
+        let parts = self.parts.iter().filter(|(_, part)| !part.launched.is_empty());
+        varint::put(out, parts.clone().count() as u64);
+        for (number, part) in parts {
+            varint::put(out, *number);
+            part.launched.encode(out);
+        }
+    }
+
+    /// Reads what was launched of parts that are known; `None` where it makes no sense.
+    pub(super) fn decode_launched(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        for _ in 0..reader.number()? {
+            let part = self.parts.get_mut(&reader.number()?)?;
+            part.launched = PositionSet::decode(reader)?;
+        }
+        Some(())
     }
 
     /// Records read and not settled.

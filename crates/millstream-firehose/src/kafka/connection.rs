@@ -205,9 +205,10 @@ mod tests {
 
     #[tokio::test]
     async fn no_broker_sends_a_reader_to_what_serves_credentials() {
-        let access = Access::new(&KafkaCluster::open("broker:9092"), Arc::new(SeededRand::new(7)));
+        let cluster = KafkaCluster::open("broker:9092");
+        let access = Access::new(&cluster, Arc::new(SeededRand::new(7))).unwrap();
         for address in ["169.254.169.254:80", "[fd00:ec2::254]:80"] {
-            let error = Connection::open(&access.as_ref().unwrap(), address).await.unwrap_err();
+            let error = Connection::open(&access, address).await.unwrap_err();
             assert!(error.to_string().contains("which is not allowed"), "{error}");
         }
     }

@@ -38,15 +38,22 @@ impl Courier {
     }
 
     /// Decides on a delivery. Where a replay may find the records in another order, there is
-    /// nothing to decide: it goes at once.
+    /// nothing to decide: only which they are is taken down, to count those that may be delivered
+    /// again.
     fn pledge(&mut self, load: Load) {
-        if !self.reading.source().is_ordered() || cfg!(feature = "mutant-no-pledge") {
+        let is_ordered = self.reading.source().is_ordered();
+        let is_noted = is_ordered || !load.places.is_empty();
+        if !is_noted || cfg!(feature = "mutant-no-pledge") {
             self.flights.spawn(flight::fly(Arc::clone(&self.station), load));
             return;
         }
-        let gauge = load.buffer.gauge();
-        let pledge = Pledge { first: gauge.first, last: gauge.last };
-        let change = self.ledger.pledge(&load.lane, pledge);
+        let change = if is_ordered {
+            let gauge = load.buffer.gauge();
+            let pledge = Pledge { first: gauge.first, last: gauge.last };
+            self.ledger.pledge(&load.lane, pledge)
+        } else {
+            self.ledger.launch(&load.places)
+        };
         self.pledged.push(Pledged { change, load });
     }
 

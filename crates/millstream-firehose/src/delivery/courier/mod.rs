@@ -33,7 +33,7 @@ use super::fail_point::{self, FailPoint};
 use super::flight::Report;
 use super::gauge::Bounds;
 use super::lane::Lane;
-use super::lanes::{LaneBounds, Lanes, Load};
+use super::lanes::{Disorder, LaneBounds, Lanes, Load};
 use super::ledger::{Change, Ledger, Written};
 use super::naming::Origin;
 use super::process::{BadQuery, Processor, Spent};
@@ -186,9 +186,12 @@ impl Courier {
         let now = Instant::now();
         let reading = Reading::open(Arc::clone(&source), &mut checkpoint, now).await?;
         station.counters().expired.add(reading.expired());
+        let launched = checkpoint.progress.launched();
+        let disorder = (!source.is_ordered()).then_some(Disorder { launched });
         let lanes = Lanes::new(
             lane_bounds(plan, &station.ends),
             &checkpoint.pledges,
+            disorder,
             Arc::clone(&commons.spill),
         );
         let replay_end = checkpoint.progress.part(0).map(Part::next);

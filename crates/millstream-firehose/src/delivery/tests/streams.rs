@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::history::lines;
 use super::outside::{MAIN, Mood, Outside};
-use super::world::{Size, World, numbered, plan};
+use super::world::{Size, World, document_plan, numbered, plan};
+use crate::delivery::fail_point::{self, FailPoint};
 use crate::plan::{Plan, Source};
 
 /// No stream anywhere.
@@ -307,7 +308,48 @@ async fn crashes_during_reshards_lose_nothing_and_repeat_one_delivery_at_most() 
         tally.nothing_is_lost(&world.accepted);
         let duplicates = tally.duplicates();
         assert!(duplicates <= 2 * 30, "{duplicates} after {crash_after} s");
+        // Of the last life; what the one before it has repeated was counted there.
+        let counted = world.metrics().duplicates;
+        assert!(counted <= 2 * 30, "{counted} are counted after {crash_after} s");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crash_has_a_stream_repeat_is_counted() {
+    let documents = || Plan { source: reading(Timestamp::default()).source, ..document_plan(60) };
+    for nth in 1..=3 {
+        let (repeated, counted) = dying(documents(), (FailPoint::AfterDelivery, nth)).await;
+        assert!(repeated > 0 && repeated == counted, "{repeated} of {counted}, {nth}");
+        for point in [FailPoint::AfterPledge, FailPoint::AfterCheckpoint] {
+            let (repeated, counted) = dying(documents(), (point, nth)).await;
+            assert!(repeated <= counted, "{repeated} of {counted} at {point:?} {nth}");
+        }
+        // An object that begins with the same record may replace its own, and is counted too.
+        let objects = reading(Timestamp::default());
+        let (repeated, counted) = dying(objects, (FailPoint::AfterDelivery, nth)).await;
+        assert!(counted > 0 && repeated <= counted, "{repeated} of {counted}, {nth}");
+    }
+}
+
+/// Dies, begins again and delivers all; gives how many records were delivered more than once, and
+/// how many are said to be.
+async fn dying(plan: Plan, (point, nth): (FailPoint, u32)) -> (u64, u64) {
+    let stream = FakeStream::new(2);
+    let mut world = world(&stream, plan).await;
+    fail_point::arm(point, nth);
+    for round in 0..3 {
+        world.put_to(&stream, 0, round * 100..round * 100 + 20);
+        world.put_to(&stream, 1, round * 100 + 50..round * 100 + 70);
+        world.pass(70).await;
+    }
+    assert!(fail_point::has_died(), "{point:?} {nth}");
+    let mut world = if nth % 2 == 0 { world.crash().await } else { world.kill().await };
+    world.put_to(&stream, 0, 400..420);
+    world.until_all_are_there(300).await;
+    world.pass(70).await;
+    let tally = world.tally();
+    tally.nothing_is_lost(&world.accepted);
+    (tally.duplicates(), world.metrics().duplicates)
 }
 
 #[tokio::test(start_paused = true)]
