@@ -1,4 +1,4 @@
-# Delivery streams to all else: HTTP endpoints, search, warehouses, Splunk.
+# Delivery streams to all else: HTTP endpoints, search, warehouses, Splunk, Iceberg tables (a feature of the build).
 
 resource "aws_kinesis_firehose_delivery_stream" "http" {
   name        = "http"
@@ -270,6 +270,56 @@ resource "aws_kinesis_firehose_delivery_stream" "splunk_secret" {
       enabled    = true
       secret_arn = local.secret
       role_arn   = local.role
+    }
+  }
+}
+
+resource "aws_kinesis_firehose_delivery_stream" "iceberg" {
+  name        = "iceberg"
+  destination = "iceberg"
+  iceberg_configuration {
+    role_arn           = local.role
+    catalog_arn        = "arn:aws:glue:us-east-1:000000000000:catalog"
+    buffering_size     = local.first ? 10 : 11
+    buffering_interval = local.first ? 400 : 401
+    retry_duration     = local.first ? 100 : 101
+    s3_configuration {
+      role_arn           = local.role
+      bucket_arn         = local.bucket
+      compression_format = local.first ? "GZIP" : "UNCOMPRESSED"
+    }
+    destination_table_configuration {
+      database_name          = "d"
+      table_name             = "t"
+      s3_error_output_prefix = "errors/"
+      unique_keys            = ["id", "day"]
+    }
+    processing_configuration {
+      enabled = true
+      processors {
+        type = "MetadataExtraction"
+        parameters {
+          parameter_name  = "MetadataExtractionQuery"
+          parameter_value = "{destinationDatabaseName: .d, destinationTableName: .t, operation: .o}"
+        }
+        parameters {
+          parameter_name  = "JsonParsingEngine"
+          parameter_value = "JQ-1.6"
+        }
+      }
+    }
+  }
+}
+
+resource "aws_kinesis_firehose_delivery_stream" "iceberg_defaults" {
+  name        = "iceberg-defaults"
+  destination = "iceberg"
+  iceberg_configuration {
+    role_arn    = local.role
+    catalog_arn = "arn:aws:glue:us-east-1:000000000000:catalog"
+    s3_configuration {
+      role_arn   = local.role
+      bucket_arn = local.bucket
     }
   }
 }
