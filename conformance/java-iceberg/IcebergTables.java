@@ -1,5 +1,5 @@
-// Apache Iceberg's own code, as the judge of tables and as a REST catalog: run by the Firehose suite
-// with `java -cp JARS IcebergTables.java COMMAND ...`.
+// Apache Iceberg's own code, as the judge of tables and as a REST catalog: compiled and run by the
+// Firehose suite.
 //
 //   create WAREHOUSE DATABASE.TABLE SCHEMA SPEC   a table of the Hadoop catalog, from two JSON files
 //   read WAREHOUSE DATABASE.TABLE [FILTER ...]    its rows, a JSON object a line; one line of

@@ -409,6 +409,10 @@ impl Processor {
             match found {
                 Ok(found) => keys.from_query = found,
                 Err(error) => {
+                    let nameless = self.tables.as_ref().and_then(|_| tables::nameless(&error));
+                    if let Some(Failure { code, message, .. }) = nameless {
+                        return refuse(piece, ErrorOutput::Iceberg, &code, message);
+                    }
                     let output = ErrorOutput::MetadataExtraction;
                     return refuse(piece, output, EXTRACTION_FAILED, error.to_string());
                 }

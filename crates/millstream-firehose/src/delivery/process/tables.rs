@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use millstream_destinations::Failure;
 use millstream_formats::prefix::PartitionKeys;
+use millstream_formats::query::QueryError;
 
 use super::super::lane::Lane;
 use crate::plan::IcebergTarget;
@@ -40,10 +41,7 @@ impl Tables {
         let only = self.only.as_ref();
         let database = said(DATABASE).or_else(|| only.map(|(database, _)| database.as_str()));
         let table = said(TABLE).or_else(|| only.map(|(_, table)| table.as_str()));
-        let (Some(database), Some(table)) = (database, table) else {
-            let message = "A null or empty table name is passed.";
-            return Err(Failure::permanent("Iceberg.InvalidTableName", message));
-        };
+        let (Some(database), Some(table)) = (database, table) else { return Err(no_name()) };
         if database.contains('\n') || table.contains('\n') {
             let message = "A table name is passed that is not one line.";
             return Err(Failure::permanent("Iceberg.InvalidTableName", message));
@@ -62,6 +60,20 @@ impl Tables {
         };
         let lane = Lane::Main(crate::plan::table_partition(database, table).into());
         Ok((lane, operation.map(Bytes::from_static)))
+    }
+}
+
+/// What is said of a record whose table is not named (documented: the code and the sentence).
+fn no_name() -> Failure {
+    let message = "A null or empty table name is passed.";
+    Failure::permanent("Iceberg.InvalidTableName", message)
+}
+
+/// The failure of a query that gave no name where a table's belongs.
+pub(super) fn nameless(error: &QueryError) -> Option<Failure> {
+    match error {
+        QueryError::EmptyKey { name } if name == DATABASE || name == TABLE => Some(no_name()),
+        _ => None,
     }
 }
 
