@@ -58,7 +58,8 @@ const FIREHOSE_DIFFERENCES: &[&str] = &[
      SCRAM-SHA-256, SCRAM-SHA-512; from Kafka 1.0 on). IAM is not built. AuthenticationConfiguration \
      is kept and shown; who logs in is the outside file's word. Only what is committed is read. What retention took before it was read is counted; a partition whose log \
      was cut off below what was read waits until it has grown past that. Each record is delivered \
-     once while the server runs, and at least once across its restarts.",
+     once while the server runs, and at least once where it is killed, as from a Data Stream: what \
+     is repeated then is counted (`millstream_firehose_duplicate_records_total`).",
     "A function is told of a record from Kafka its data and its timestamp, not its offset or its key.",
     "WebAssembly modules are run by builds with the feature `wasm`, which is not a default one: \
      docs/internals/webassembly.md.",
