@@ -59,6 +59,9 @@ pub use delivery::{
 };
 pub use firehose::{CATALOG_LOG, Firehose, Ground};
 pub use incoming::Incoming;
+#[cfg(all(feature = "fuzz", feature = "kafka"))]
+#[doc(hidden)]
+pub use kafka::{KINDS as KAFKA_KINDS, feed as feed_kafka};
 #[cfg(feature = "wasm")]
 pub use millstream_wasm::ModuleError;
 pub use overview::Overview;

@@ -139,8 +139,63 @@ fn no_damage_to_its_files_breaks_the_log() {
 }
 
 #[test]
+fn no_query_and_no_record_breaks_the_interpreter() {
+    smoke("query");
+}
+
+#[test]
+fn no_record_breaks_a_file_of_columns_and_one_that_is_refused_leaves_no_trace() {
+    smoke("columnar");
+}
+
+#[test]
+fn no_broker_breaks_the_reader_of_topics() {
+    smoke("kafka");
+}
+
+#[test]
+fn no_aggregate_breaks_the_one_who_takes_it_apart() {
+    smoke("kpl");
+}
+
+#[test]
+fn no_log_message_breaks_its_unpacking() {
+    smoke("cloudwatch");
+}
+
+#[test]
+fn whatever_is_cut_apart_is_all_there_and_in_order() {
+    smoke("split");
+}
+
+#[test]
+fn whatever_a_function_answers_is_a_verdict_for_each_record() {
+    smoke("lambda");
+}
+
+#[test]
+fn no_prefix_breaks_the_naming_of_objects() {
+    smoke("prefix");
+}
+
+#[test]
 fn every_door_has_its_smoke() {
-    let smoked = ["cbor", "json", "event_stream", "sigv4", "tokens", "log_files"];
+    let smoked = [
+        "cbor",
+        "json",
+        "event_stream",
+        "sigv4",
+        "tokens",
+        "log_files",
+        "query",
+        "columnar",
+        "kafka",
+        "kpl",
+        "cloudwatch",
+        "split",
+        "lambda",
+        "prefix",
+    ];
     let all: Vec<&str> = ALL.iter().map(|target| target.name).collect();
     assert_eq!(all, smoked);
 }

@@ -30,7 +30,7 @@ const SLICE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Modules {
     engine: Option<Engine>,
-    modules: BTreeMap<String, Module>,
+    by_name: BTreeMap<String, Module>,
     places: Arc<Semaphore>,
 }
 
@@ -39,7 +39,7 @@ impl Default for Modules {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             engine: None,
-            modules: BTreeMap::new(),
+            by_name: BTreeMap::new(),
             places: Arc::new(Semaphore::new(processors)),
         }
     }
@@ -49,7 +49,7 @@ impl Modules {
     /// Compiles and judges a module, which takes up to seconds. `name` is what a
     /// [`FunctionSetting`](crate::FunctionSetting) has for it.
     pub fn add(&mut self, name: &str, module: &[u8]) -> Result<(), ModuleError> {
-        if self.modules.contains_key(name) {
+        if self.by_name.contains_key(name) {
             return Ok(());
         }
         let engine = match &self.engine {
@@ -57,13 +57,13 @@ impl Modules {
             None => self.engine.insert(Engine::new(Limits::default())?),
         };
         let module = Module::compile(engine, module)?;
-        self.modules.insert(name.to_owned(), module);
+        self.by_name.insert(name.to_owned(), module);
         Ok(())
     }
 
     /// The function that a module is.
     pub(super) fn function(&self, name: &str) -> Option<Arc<dyn Transformer>> {
-        let module = self.modules.get(name)?.clone();
+        let module = self.by_name.get(name)?.clone();
         Some(Arc::new(ModuleFunction { module, places: Arc::clone(&self.places) }))
     }
 }

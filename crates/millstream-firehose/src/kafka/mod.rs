@@ -17,6 +17,8 @@
 mod batch;
 mod compression;
 mod connection;
+#[cfg(feature = "fuzz")]
+mod door;
 mod login;
 mod message;
 mod scram;
@@ -25,6 +27,8 @@ mod wire;
 
 pub(crate) use batch::{KafkaRecord, Run, RunLimit};
 pub(crate) use connection::Access;
+#[cfg(feature = "fuzz")]
+pub use door::{KINDS, feed};
 pub(crate) use message::OffsetAt;
 pub(crate) use topic::{Topic, brokers};
 

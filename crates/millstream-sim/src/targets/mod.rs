@@ -4,6 +4,7 @@
 //! itself. The same functions are run by the coverage-guided fuzzers in `fuzz/` and, with seeded
 //! mutations, by `tests/fuzz_smoke.rs`.
 
+mod firehose;
 mod log_files;
 mod signature;
 mod tokens;
@@ -28,6 +29,14 @@ pub const ALL: &[Target] = &[
     Target { name: "sigv4", feed: signature::sigv4, smoke_rounds: 20_000 },
     Target { name: "tokens", feed: tokens::tokens, smoke_rounds: 4_000 },
     Target { name: "log_files", feed: log_files::log_files, smoke_rounds: 3_000 },
+    Target { name: "query", feed: firehose::query, smoke_rounds: 1_500 },
+    Target { name: "columnar", feed: firehose::columnar, smoke_rounds: 10_000 },
+    Target { name: "kafka", feed: firehose::kafka, smoke_rounds: 40_000 },
+    Target { name: "kpl", feed: firehose::kpl, smoke_rounds: 40_000 },
+    Target { name: "cloudwatch", feed: firehose::cloudwatch, smoke_rounds: 20_000 },
+    Target { name: "split", feed: firehose::split, smoke_rounds: 40_000 },
+    Target { name: "lambda", feed: firehose::lambda, smoke_rounds: 40_000 },
+    Target { name: "prefix", feed: firehose::prefix, smoke_rounds: 20_000 },
 ];
 
 /// The door called `name`.
@@ -45,6 +54,14 @@ pub fn made_seeds(name: &str) -> Vec<Vec<u8>> {
         "sigv4" => signature::seeds(),
         "tokens" => tokens::seeds(),
         "log_files" => log_files::seeds(),
+        "query" => firehose::query_seeds(),
+        "columnar" => firehose::columnar_seeds(),
+        "kafka" => firehose::kafka_seeds(),
+        "kpl" => firehose::kpl_seeds(),
+        "cloudwatch" => firehose::cloudwatch_seeds(),
+        "split" => firehose::split_seeds(),
+        "lambda" => firehose::lambda_seeds(),
+        "prefix" => firehose::prefix_seeds(),
         _ => Vec::new(),
     }
 }

@@ -1,0 +1,8 @@
+//! Feeds the door called `query`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use millstream_sim::targets::target;
+
+fuzz_target!(|data: &[u8]| (target("query").feed)(data));
