@@ -5,6 +5,7 @@
 //! rest that grows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(crate) struct Couriers {
     streams: Arc<dyn StreamSource>,
     openers: Openers,
     working: Mutex<BTreeMap<u64, Working>>,
+    /// Nobody is sent out any more. Set and asked for with `working` locked.
+    is_over: AtomicBool,
 }
 
 impl std::fmt::Debug for Couriers {
@@ -77,7 +80,8 @@ impl Couriers {
         streams: Arc<dyn StreamSource>,
         openers: Openers,
     ) -> Self {
-        Self { commons, log, streams, openers, working: Mutex::default() }
+        let is_over = AtomicBool::new(false);
+        Self { commons, log, streams, openers, working: Mutex::default(), is_over }
     }
 
     fn working(&self) -> MutexGuard<'_, BTreeMap<u64, Working>> {
@@ -88,6 +92,11 @@ impl Couriers {
     /// version, and who is not among them is taken off at once, whatever is under way.
     pub(crate) fn carry(&self, orders: Vec<Order>) {
         let mut working = self.working();
+        // Who hands orders over may be in the middle of it when all of them leave: a second courier
+        // beside one that is leaving would work on the same checkpoint.
+        if self.is_over.load(Relaxed) {
+            return;
+        }
         let wanted: BTreeSet<u64> = orders.iter().map(|order| order.uid.0).collect();
         working.retain(|uid, at_work| {
             let stays = wanted.contains(uid);
@@ -125,9 +134,13 @@ impl Couriers {
     }
 
     /// Lets all of them leave in good order: what is under way comes to its end for a while, and
-    /// checkpoints are written.
+    /// checkpoints are written. No orders are taken from then on.
     pub(crate) async fn stop(&self) {
-        let working = std::mem::take(&mut *self.working());
+        let working = {
+            let mut working = self.working();
+            self.is_over.store(true, Relaxed);
+            std::mem::take(&mut *working)
+        };
         for at_work in working.values() {
             at_work.orders.send_replace(None);
         }

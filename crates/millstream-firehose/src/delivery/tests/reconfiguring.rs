@@ -131,3 +131,16 @@ async fn a_courier_that_is_taken_off_does_nothing_more() {
     world.pass(1_000).await;
     assert!(world.outside.bucket_objects(MAIN).is_empty());
 }
+
+/// Two couriers of one delivery stream would write one checkpoint by turns.
+#[tokio::test(start_paused = true)]
+async fn orders_that_come_while_all_leave_are_not_taken() {
+    let mut world = World::new(plan()).await;
+    world.put_numbered(0..10).await;
+    world.pass(1).await;
+    world.couriers().stop().await;
+    world.reconfigure();
+    assert!(world.couriers().status().is_empty());
+    world.pass(120).await;
+    assert_eq!(world.undelivered(), 10, "they are delivered after the next start");
+}
