@@ -1,3 +1,5 @@
+//! What people are shown, line by line.
+
 use super::*;
 
 fn stream(name: &str) -> Delivery {
