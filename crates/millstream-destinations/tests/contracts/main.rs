@@ -7,6 +7,8 @@ mod directory;
 mod fake;
 mod glue;
 mod http_endpoint;
+#[cfg(feature = "iceberg")]
+mod iceberg;
 mod lambda;
 mod opensearch;
 mod outbound;
