@@ -1,4 +1,4 @@
-"""Runs the Firehose suite: `python -m firehose [api] [objects] [destinations] [modules] [opensearch] [sources] [status] [crash] [faults] [outages] [iceberg]`."""
+"""Runs the Firehose suite: `python -m firehose [api] [objects] [destinations] [modules] [opensearch] [sources] [status] [crash] [outages] [faults] [iceberg] [late]`."""
 
 import sys
 import types
@@ -6,12 +6,12 @@ import types
 from durability.server import fresh_folder
 from harness import Suite, finish
 
-from . import api, crash, destinations, faults, iceberg, modules, objects, opensearch, outages, sources, status
+from . import api, crash, destinations, faults, iceberg, late, modules, objects, opensearch, outages, sources, status
 from .endpoints import Endpoint
 from .parts import Kafka, Millstream, Moto, Postgres
 
 ROOMS = {"api": api, "objects": objects, "destinations": destinations, "modules": modules, "opensearch": opensearch, "sources": sources,
-         "status": status, "crash": crash, "faults": faults, "outages": outages, "iceberg": iceberg}
+         "status": status, "crash": crash, "outages": outages, "faults": faults, "iceberg": iceberg, "late": late}
 
 
 class Switch(Endpoint):

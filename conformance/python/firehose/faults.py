@@ -23,7 +23,8 @@ from .destinations import count_rows, http_config, warehouse_config
 from .endpoints import Functions, HttpEndpoint
 from .objects import processing, processor
 from .parts import Millstream
-from .streams import Bucket, DeliveryStream, Folder, objects_config
+from .sources import produce
+from .streams import ROLE, Bucket, DeliveryStream, Folder, objects_config
 
 BINARY = os.environ.get("CONFORMANCE_FAULTS_BINARY")
 BROKEN = (BotoCoreError, ClientError, HTTPError, OSError)
@@ -287,9 +288,87 @@ def postgresql_has_each_row_once_wherever_it_dies(site):
         server.kill()
 
 
+SOURCE_POINTS = ("AfterBuffering", "AfterPledge", "AfterDelivery", "AfterCheckpoint", "AfterTrim", "WhileReconfiguring")
+
+
+class Reader(Journey):
+    """A journey whose records come from another stream, where they all are once they were put."""
+
+    def __init__(self, server, put, bucket, **source):
+        config = objects_config(bucket, ProcessingConfiguration=processing(processor("AppendDelimiterToRecord")))
+        super().__init__(
+            server, lambda version: {"ExtendedS3DestinationUpdate": {
+                "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 1 + int(version) % 2}}},
+            ExtendedS3DestinationConfiguration=config, **source)
+        self.put_source, self.folder = put, Folder(server, bucket)
+
+    def put(self):
+        batch = range(self.sent, self.sent + 20)
+        self.sent += len(batch)
+        if self.put_source([b'{"number": %d}' % number for number in batch]):
+            self.acknowledged.update(batch)
+
+    def prove(self):
+        """Dies everywhere; what is delivered twice has to be counted."""
+        def found():
+            return [event["number"] for event in json_lines(self.folder.objects().values())]
+
+        counts = self.through(SOURCE_POINTS, found)
+        repeats = sum(count - 1 for count in counts.values())
+        assert repeats <= self.duplicates, f"{repeats} repeats, of which {self.duplicates} are counted"
+        assert 0 < self.duplicates < len(counts), f"{self.duplicates} of {len(counts)} are counted as repeated"
+        self.end()
+
+
+def a_data_stream_is_delivered_wherever_it_dies(site):
+    """killed at each named point, all of a Data Stream's records are delivered; what is delivered twice is counted"""
+    server, name = dying(site, site.local), fresh_name("source")
+    kinesis = server.kinesis()
+    kinesis.create_stream(StreamName=name, ShardCount=2)
+
+    def arn():
+        summary = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        return summary["StreamARN"] if summary["StreamStatus"] == "ACTIVE" else None
+
+    def put(datas):
+        records = [{"Data": data, "PartitionKey": f"key-{number}"} for number, data in enumerate(datas)]
+        try:
+            return not server.kinesis().put_records(StreamName=name, Records=records)["FailedRecordCount"]
+        except BROKEN:
+            return False
+
+    try:
+        source = {"KinesisStreamARN": eventually(arn, "the stream is ACTIVE"), "RoleARN": ROLE}
+        Reader(server, put, fresh_name("bucket"), DeliveryStreamType="KinesisStreamAsSource",
+               KinesisStreamSourceConfiguration=source).prove()
+    finally:
+        server.kill()
+
+
+def a_topic_is_delivered_wherever_it_dies(site):
+    """killed at each named point, all of a Kafka topic's records are delivered; what is delivered twice is counted"""
+    server, topic, kafka = dying(site, site.local), fresh_name("topic"), site.kafka
+    kafka.start()
+    kafka.create(topic, 3)
+    producer = kafka.producer()
+
+    def put(datas):
+        produce(producer, topic, datas, [0, 1, 2])
+        return True
+
+    try:
+        source = {"MSKClusterARN": site.kafka_arn, "TopicName": topic,
+                  "AuthenticationConfiguration": {"RoleARN": ROLE, "Connectivity": "PRIVATE"}}
+        Reader(server, put, fresh_name("bucket"), DeliveryStreamType="MSKAsSource", MSKSourceConfiguration=source).prove()
+    finally:
+        server.kill()
+
+
 CASES = [
     (("PutRecordBatch",), a_folder_has_each_record_once_wherever_it_dies),
     (("PutRecordBatch",), s3_has_each_record_once_wherever_it_dies),
     (("PutRecordBatch",), an_endpoint_has_each_record_wherever_it_dies),
     (("PutRecordBatch",), postgresql_has_each_row_once_wherever_it_dies),
+    (("CreateDeliveryStream",), a_data_stream_is_delivered_wherever_it_dies),
+    (("CreateDeliveryStream",), a_topic_is_delivered_wherever_it_dies),
 ]
