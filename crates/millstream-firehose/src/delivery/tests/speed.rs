@@ -33,7 +33,7 @@ fn records() -> Vec<Bytes> {
     let words = ["order", "shipped", "customer", "returned", "basket", "paid", "cancelled", "sent"];
     let line = |number: u64| {
         let mut line = format!("{{\"number\":{number},\"id\":\"");
-        (0..30).for_each(|_| line.push_str(&format!("{:016x}", next())));
+        line.extend((0..30).map(|_| format!("{:016x}", next())));
         line.push_str("\",\"text\":\"");
         while line.len() < 1_021 {
             line.push_str(words[usize::try_from(next() % 8).unwrap()]);
