@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from harness import Skip, equal, eventually, fresh_name
 
 from .destinations import count_rows, http_config, warehouse_config
-from .endpoints import Functions, HttpEndpoint
+from .endpoints import Functions, HttpEndpoint, Search
 from .objects import processing, processor
 from .parts import Millstream
 from .sources import produce
@@ -242,6 +242,34 @@ def an_endpoint_has_each_record_wherever_it_dies(site):
         endpoint.stop()
 
 
+def an_index_has_each_document_once_wherever_it_dies(site):
+    """killed at each named point, a search index has each document under one id, or the error output has it"""
+    server, backup, cluster = dying(site, site.local), fresh_name("backup"), Search()
+    cluster.refuse = lambda document: 400 if document["number"] % 20 == 7 else None
+    folder = Folder(server, backup)
+    config = {"RoleARN": ROLE, "ClusterEndpoint": cluster.url, "IndexName": "events", "IndexRotationPeriod": "NoRotation",
+              "BufferingHints": HINTS, "RetryOptions": {"DurationInSeconds": 60}, "S3Configuration": objects_config(backup),
+              "DocumentIdOptions": {"DefaultDocumentIdFormat": "FIREHOSE_DEFAULT"}}
+    journey = Journey(
+        server, lambda version: {"AmazonopensearchserviceDestinationUpdate": {
+            "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1 + int(version) % 2}}},
+        AmazonopensearchserviceDestinationConfiguration=config)
+
+    def found():
+        indexed = [copies[0]["number"] for copies in list(cluster.documents.values())]
+        return indexed + refused_numbers(folder.objects().values())
+
+    try:
+        once(journey.through((*COMMON, "AfterErrorOutput"), found))
+        copies = sum(len(copies) - 1 for copies in cluster.documents.values())
+        assert 0 < copies <= journey.duplicates, f"{copies} were indexed again, {journey.duplicates} are counted"
+        cluster.kept_contract()
+        journey.end()
+    finally:
+        server.kill()
+        cluster.stop()
+
+
 def postgresql_has_each_row_once_wherever_it_dies(site):
     """killed at each named point, PostgreSQL has each row once, or a manifest names it"""
     server, bucket = dying(site, site.local), fresh_name("staging")
@@ -368,6 +396,7 @@ CASES = [
     (("PutRecordBatch",), a_folder_has_each_record_once_wherever_it_dies),
     (("PutRecordBatch",), s3_has_each_record_once_wherever_it_dies),
     (("PutRecordBatch",), an_endpoint_has_each_record_wherever_it_dies),
+    (("PutRecordBatch",), an_index_has_each_document_once_wherever_it_dies),
     (("PutRecordBatch",), postgresql_has_each_row_once_wherever_it_dies),
     (("CreateDeliveryStream",), a_data_stream_is_delivered_wherever_it_dies),
     (("CreateDeliveryStream",), a_topic_is_delivered_wherever_it_dies),
