@@ -305,6 +305,16 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_a_table_are_keys_too() {
+        let body = r#"{"records":[{"recordId":"a","result":"Ok","data":"eA==","metadata":{"otfMetadata":
+            {"destinationDatabaseName":"d","destinationTableName":"t","operation":null}}}]}"#;
+        let verdicts = verdicts(&answer(200, body), &records(&["a"]));
+        let Verdict::Ok { partition_keys, .. } = &verdicts[0] else { panic!("{verdicts:?}") };
+        let keys: Vec<_> = partition_keys.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(keys, ["destinationDatabaseName=d", "destinationTableName=t"]);
+    }
+
+    #[test]
     fn an_invocation_that_failed_is_worth_another_try() {
         let mut error = answer(200, r#"{"errorMessage":"boom"}"#);
         error.headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));

@@ -199,13 +199,10 @@ pub(super) fn iceberg(node: Node<'_>) -> Result<IcebergTarget, Invalid> {
     }
     let catalog =
         node.child("CatalogConfiguration").ok_or(Invalid::Missing("CatalogConfiguration"))?;
-    for (name, what) in [
-        ("SchemaEvolutionConfiguration", "SchemaEvolutionConfiguration"),
-        ("TableCreationConfiguration", "TableCreationConfiguration"),
-    ] {
+    for name in ["SchemaEvolutionConfiguration", "TableCreationConfiguration"] {
         let is_wanted = node.child(name).and_then(|inner| inner.truth("Enabled"));
         if is_wanted == Some(true) {
-            return Err(Invalid::Unsupported(what));
+            return Err(Invalid::Unsupported(name));
         }
     }
     let table = |node: Node<'_>| IcebergTable {

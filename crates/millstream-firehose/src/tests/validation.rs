@@ -583,6 +583,11 @@ async fn iceberg_tables_are_taken_only_where_they_are_built() {
         let text =
             "S3BackupMode AllData for an Iceberg destination is not supported by this server.";
         check(vec![row(all, text)]).await;
+        for name in ["SchemaEvolutionConfiguration", "TableCreationConfiguration"] {
+            check_taken(vec![iceberg(json!({name: {"Enabled": false}}))]).await;
+            let text = format!("{name} is not supported by this server.");
+            check(vec![row(iceberg(json!({name: {"Enabled": true}})), text)]).await;
+        }
     } else {
         let text = "An Iceberg destination is not supported by this server.";
         check(vec![row(iceberg(json!({})), text)]).await;

@@ -178,11 +178,11 @@ impl<'a> Reader<'a> {
                 self.long()?;
                 count = count.checked_neg().ok_or_else(|| wrong("a block without end"))?;
             }
+            // Elements without bytes would let a short file count for ever.
+            if !usize::try_from(count).is_ok_and(|count| count <= self.0.len()) {
+                return Err(wrong("it ends early"));
+            }
             for _ in 0..count {
-                // Elements without bytes would let a short file count for ever.
-                if self.0.is_empty() {
-                    return Err(wrong("it ends early"));
-                }
                 each(self)?;
             }
         }
@@ -258,6 +258,9 @@ pub(crate) fn read(file: &[u8]) -> Result<Vec<Datum>, TableError> {
         let unpacked = unpack(&codec, packed, left)?;
         left -= unpacked.len() as u64;
         let mut block = Reader(&unpacked);
+        if !usize::try_from(count).is_ok_and(|count| count <= unpacked.len()) {
+            return Err(wrong("a block ends early"));
+        }
         for _ in 0..count {
             records.push(block.datum(&node)?);
         }
