@@ -50,13 +50,13 @@ impl Counts {
 }
 
 impl Firehose {
-    /// What was put to each delivery stream that takes direct puts, by name.
+    /// What was put to each delivery stream that takes direct puts, by ARN.
     pub fn incoming(&self) -> Vec<(String, Incoming)> {
-        let streams: Vec<(String, DeliveryStreamUid)> = self.catalog.read(|registry| {
+        let region = &self.settings.region;
+        self.catalog.read(|registry| {
             let direct = registry.streams().filter(|stream| stream.records().is_some());
-            direct.map(|stream| (stream.name.to_string(), stream.uid)).collect()
-        });
-        streams.into_iter().map(|(name, uid)| (name, self.incoming.of(uid))).collect()
+            direct.map(|stream| (stream.arn(region), self.incoming.of(stream.uid))).collect()
+        })
     }
 
     /// The quotas of direct puts: requests, records and bytes a second (`PutRequestsPerSecondLimit`,

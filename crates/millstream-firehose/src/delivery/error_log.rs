@@ -57,7 +57,7 @@ impl ErrorLog {
             log_group = named.map(|named| named.group.as_str()),
             log_stream = named.map(|named| named.stream.as_str()),
             code,
-            message,
+            reason = message,
             "not delivered"
         );
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);

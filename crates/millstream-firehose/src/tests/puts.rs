@@ -144,7 +144,8 @@ async fn what_comes_in_is_counted_and_what_is_throttled_apart() {
     }
     let counted = world.firehose.incoming();
     let expected = crate::Incoming { requests: 3, records: 7, bytes: 5_000_008, throttled: 1 };
-    assert_eq!(counted, [("orders".to_owned(), expected)]);
+    let arn = "arn:aws:firehose:us-east-1:123456789012:deliverystream/orders";
+    assert_eq!(counted, [(arn.to_owned(), expected)]);
     world.call("DeleteDeliveryStream", json!({"DeliveryStreamName": "orders"})).await.unwrap();
     world.settle().await;
     assert!(world.firehose.incoming().is_empty());

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use millstream_firehose::{Deliveries, DeliveryMetrics, Firehose, Incoming};
-use millstream_server::{Collector, MetricsText};
+use millstream_firehose::{Deliveries, DeliveryMetrics, DeliveryStatus, Firehose, Incoming};
+use millstream_server::{Collector, MetricsText, Samples};
 
 /// Tells of all delivery streams.
 pub(super) struct FirehoseMetrics {
@@ -269,13 +269,20 @@ const QUOTAS: [(&str, &str); 3] = [
     ),
 ];
 
+/// Whose delivery stream, and which: names are those of an account.
+fn labels(arn: &str) -> [(&'static str, &str); 2] {
+    let account = arn.split(':').nth(4).unwrap_or_default();
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    [("account", account), ("delivery_stream", name)]
+}
+
 impl Collector for FirehoseMetrics {
     fn collect(&self, text: &mut MetricsText) {
         let incoming = self.firehose.incoming();
         for (name, help, value) in INCOMING {
             let mut samples = text.counter(name, help);
-            for (stream, incoming) in &incoming {
-                samples.sample(&[("delivery_stream", stream)], value(incoming));
+            for (arn, incoming) in &incoming {
+                samples.sample(&labels(arn), value(incoming));
             }
         }
         for ((name, help), quota) in QUOTAS.iter().zip(self.firehose.put_quotas().iter().flatten())
@@ -283,27 +290,53 @@ impl Collector for FirehoseMetrics {
             text.gauge(name, help).sample(&[], quota);
         }
         let streams = self.deliveries.status();
-        let rows = || streams.iter().map(|stream| (stream.name.as_str(), &stream.metrics));
         for (name, help, value) in COUNTERS {
-            let mut samples = text.counter(name, help);
-            for (stream, metrics) in rows() {
-                let labels = [("delivery_stream", stream), ("destination", metrics.destination)];
-                samples.sample(&labels, value(metrics));
-            }
+            write(text.counter(name, help), &streams, *value);
+        }
+        for (name, help, value) in GAUGES {
+            write(text.gauge(name, help), &streams, *value);
         }
         let help = "Records in the error output, by its type (DeliveryToIceberg.FailedRowCount).";
         let mut samples = text.counter("millstream_firehose_error_records_total", help);
-        for (stream, metrics) in rows() {
-            for (output, count) in &metrics.error_records {
-                samples.sample(&[("delivery_stream", stream), ("type", output)], count);
+        for stream in &streams {
+            let [account, name] = labels(&stream.arn);
+            for (output, count) in &stream.metrics.error_records {
+                samples.sample(&[account, name, ("type", output)], count);
             }
         }
-        for (name, help, value) in GAUGES {
-            let mut samples = text.gauge(name, help);
-            for (stream, metrics) in rows() {
-                let labels = [("delivery_stream", stream), ("destination", metrics.destination)];
-                samples.sample(&labels, value(metrics));
-            }
-        }
+    }
+}
+
+/// A family's samples, one for each delivery stream.
+fn write(mut samples: Samples<'_>, streams: &[DeliveryStatus], value: fn(&DeliveryMetrics) -> u64) {
+    for stream in streams {
+        let [account, name] = labels(&stream.arn);
+        let metrics = &stream.metrics;
+        samples.sample(&[account, name, ("destination", metrics.destination)], value(metrics));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn delivery_streams_of_one_name_are_told_apart_by_their_accounts() {
+        let arn = "arn:aws:firehose:us-east-1:123456789012:deliverystream/orders";
+        assert_eq!(labels(arn), [("account", "123456789012"), ("delivery_stream", "orders")]);
+    }
+
+    /// Prometheus refuses a family twice, and a counter by another name than this.
+    #[test]
+    fn each_family_is_there_once_and_counters_end_as_counters_do() {
+        let counters = INCOMING.iter().map(|family| family.0);
+        let counters: Vec<_> = counters.chain(COUNTERS.iter().map(|family| family.0)).collect();
+        assert!(counters.iter().all(|name| name.ends_with("_total")));
+        let gauges: Vec<_> = GAUGES.iter().map(|family| family.0).collect();
+        assert!(gauges.iter().all(|name| !name.ends_with("_total")));
+        let names: BTreeSet<_> = counters.iter().chain(&gauges).collect();
+        assert_eq!(names.len(), counters.len() + gauges.len());
     }
 }
