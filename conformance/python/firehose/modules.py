@@ -86,7 +86,8 @@ def a_module_reworks_records(site):
     bucket = fresh_name("bucket")
     words = [WORDS[number % len(WORDS)] for number in range(400)]
     words[100] = words[200] = "loop"
-    config = objects_config(bucket, ProcessingConfiguration=processing(processor("Lambda", LambdaArn=ARN)))
+    config = objects_config(bucket, Prefix="good/", ErrorOutputPrefix="errors/!{firehose:error-output-type}/",
+                            ProcessingConfiguration=processing(processor("Lambda", LambdaArn=ARN)))
     with serving(site, wasmtime.wat2wasm(RULES)) as one, \
             DeliveryStream(one.firehose(), ExtendedS3DestinationConfiguration=config) as stream:
         begun = time.monotonic()
