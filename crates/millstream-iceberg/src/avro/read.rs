@@ -17,6 +17,9 @@ const UNPACKED_BYTES_MAX: u64 = 512 << 20;
 /// Types nested at most.
 const DEPTH_MAX: usize = 32;
 
+/// Types of a schema at most: one that is named twice in the one below it, and so on, is many.
+const TYPES_MAX: usize = 10_000;
+
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Datum {
@@ -77,33 +80,39 @@ enum Node {
     Record(Vec<(String, Node)>),
 }
 
-/// Reads a schema; `named` are the types that were given names so far.
-fn node(
-    schema: &Value,
-    named: &mut BTreeMap<String, Value>,
-    depth: usize,
-) -> Result<Node, TableError> {
-    if depth > DEPTH_MAX {
+/// What is known while a schema is read.
+#[derive(Default)]
+struct Known {
+    /// Types that were given names so far.
+    named: BTreeMap<String, Value>,
+    /// How many types there are, each as often as it is used.
+    count: usize,
+}
+
+/// Reads a schema.
+fn node(schema: &Value, known: &mut Known, depth: usize) -> Result<Node, TableError> {
+    known.count += 1;
+    if depth > DEPTH_MAX || known.count > TYPES_MAX {
         return Err(wrong("types are nested too deep"));
     }
-    let inner = |name: &str, named: &mut BTreeMap<String, Value>| {
+    let inner = |name: &str, known: &mut Known| {
         let inner = schema.get(name).ok_or_else(|| wrong("a type without its inner one"))?;
-        node(inner, named, depth + 1).map(Box::new)
+        node(inner, known, depth + 1).map(Box::new)
     };
     if let Value::Array(branches) = schema {
-        let each = branches.iter().map(|branch| node(branch, named, depth + 1));
+        let each = branches.iter().map(|branch| node(branch, known, depth + 1));
         return Ok(Node::Union(each.collect::<Result<_, _>>()?));
     }
     let kind = schema.as_str().or_else(|| schema.get("type").and_then(Value::as_str));
     let Some(kind) = kind else {
         // `{"type": {"type": ...}}`
         let inner = schema.get("type").ok_or_else(|| wrong("a schema without a type"))?;
-        return node(inner, named, depth + 1);
+        return node(inner, known, depth + 1);
     };
     if let Some(name) = schema.get("name").and_then(Value::as_str)
         && matches!(kind, "record" | "fixed" | "enum")
     {
-        named.insert(name.to_owned(), schema.clone());
+        known.named.insert(name.to_owned(), schema.clone());
     }
     Ok(match kind {
         "null" => Node::Null,
@@ -117,22 +126,22 @@ fn node(
             let size = size.and_then(|size| usize::try_from(size).ok());
             Node::Fixed(size.ok_or_else(|| wrong("a fixed without a size"))?)
         }
-        "array" => Node::Array(inner("items", named)?),
-        "map" => Node::Map(inner("values", named)?),
+        "array" => Node::Array(inner("items", known)?),
+        "map" => Node::Map(inner("values", known)?),
         "record" => {
             let fields = schema.get("fields").and_then(Value::as_array);
             let mut read = Vec::new();
             for field in fields.ok_or_else(|| wrong("a record without fields"))? {
                 let name = field.get("name").and_then(Value::as_str).unwrap_or_default();
                 let kind = field.get("type").ok_or_else(|| wrong("a field without a type"))?;
-                read.push((name.to_owned(), node(kind, named, depth + 1)?));
+                read.push((name.to_owned(), node(kind, known, depth + 1)?));
             }
             Node::Record(read)
         }
         name => {
             let simple = name.rsplit('.').next().unwrap_or(name);
-            let known = named.get(name).or_else(|| named.get(simple)).cloned();
-            node(&known.ok_or_else(|| wrong("an unknown type"))?, named, depth + 1)?
+            let found = known.named.get(name).or_else(|| known.named.get(simple)).cloned();
+            node(&found.ok_or_else(|| wrong("an unknown type"))?, known, depth + 1)?
         }
     })
 }
@@ -248,7 +257,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Vec<Datum>, TableError> {
     let text = |name: &str| metadata.get(name.as_bytes()).and_then(Datum::bytes);
     let schema = text("avro.schema").ok_or_else(|| wrong("it has no schema"))?;
     let schema = serde_json::from_slice(schema).map_err(|error| wrong(&error.to_string()))?;
-    let node = node(&schema, &mut BTreeMap::new(), 0)?;
+    let node = node(&schema, &mut Known::default(), 0)?;
     let codec = text("avro.codec").unwrap_or(b"null").to_vec();
     let marker = reader.take(MARKER_BYTES)?;
     let (mut records, mut left) = (Vec::new(), UNPACKED_BYTES_MAX);
@@ -316,7 +325,32 @@ mod tests {
         {"name":"each","type":{"type":"array","items":"bytes"}},
         {"name":"f","type":{"type":"fixed","name":"pair","size":2}},{"name":"g","type":"pair"}]}"#;
 
+    #[test]
+    fn a_schema_that_doubles_with_each_name_is_refused() {
+        let mut fields = r#"{"name":"f","type":"null"}"#.to_owned();
+        for level in 0..30 {
+            let name = format!("r{level}");
+            fields = format!(
+                r#"{{"name":"a","type":{{"type":"record","name":"{name}","fields":[{fields}]}}}},
+                {{"name":"b","type":"{name}"}}"#
+            );
+        }
+        let schema = format!(r#"{{"type":"record","name":"r","fields":[{fields}]}}"#);
+        let file = container(&schema, &[], 1, b"");
+        assert!(matches!(read(&file), Err(TableError::Malformed(_))));
+    }
+
     proptest! {
+        #[test]
+        fn a_broken_file_is_refused_or_read(at in 0_usize..400, with in any::<u8>()) {
+            let mut encoder = Encoder::default();
+            encoder.long(7).long(0).long(0).raw(b"xyzw");
+            let mut file = container(SCHEMA, &[], 1, &encoder.out);
+            let at = at % file.len();
+            file[at] = with;
+            let _ = read(&file);
+        }
+
         #[test]
         fn what_is_written_is_read(
             rows in proptest::collection::vec((any::<i64>(), proptest::option::of("[a-z]{0,9}"),
@@ -336,7 +370,7 @@ mod tests {
             for (record, (number, text, each)) in records.iter().zip(&rows) {
                 prop_assert_eq!(record.field("n").long(), Some(*number));
                 let found = record.field("maybe").bytes();
-                prop_assert_eq!(found, text.as_ref().map(|text| text.as_bytes()));
+                prop_assert_eq!(found, text.as_ref().map(String::as_bytes));
                 let found = record.field("each").array().unwrap();
                 let found: Vec<_> = found.iter().map(|one| one.bytes().unwrap().to_vec()).collect();
                 prop_assert_eq!(&found, each);
