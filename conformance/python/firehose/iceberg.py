@@ -16,6 +16,7 @@ import uuid
 from durability.server import free_port
 from harness import equal, eventually, fresh_name
 
+from . import faults
 from .crash import BROKEN
 from .endpoints import Functions
 from .objects import processing, processor
@@ -250,7 +251,7 @@ class Java:
 
     def run(self, command, *arguments):
         done = subprocess.run(self.line(command, str(self.warehouse), *arguments), capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.returncode == 0, done.stderr[:3000]
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def create(self, table, fields, partition=(), keys=()):
@@ -470,6 +471,25 @@ def kills_leave_every_row_once(site):
     equal(Folder(server, backup).objects(), {}, "errors")
 
 
+def every_point_leaves_every_row_once(site):
+    """a table outlives death at every point of a delivery, also between the commit and the checkpoint, with every row there once"""
+    server = faults.dying(site, {"firehose_destinations": "any"})
+    warehouse, backup = fresh_name("warehouse"), fresh_name("backup")
+    java = Java((server.data / "s3" / warehouse).resolve())
+    java.create("db.t", [("number", "long", True), ("group", "int", False), ("filling", "string", False)])
+    where = {"CatalogConfiguration": {"WarehouseLocation": f"s3://{warehouse}"}}
+
+    def change(version):
+        interval = 2 if int(version) % 2 else 1
+        return {"IcebergDestinationUpdate": {"BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": interval}}}
+
+    journey = faults.Journey(server, change, IcebergDestinationConfiguration=config(backup, [("db", "t")], **where))
+    counts = journey.through(faults.COMMON, lambda: [row["number"] for row in java.rows("db.t")])
+    equal({number: count for number, count in counts.items() if count > 1}, {}, "rows that are there twice")
+    equal(Folder(server, backup).objects(), {}, "errors")
+    journey.end()
+
+
 CASES = [
     (("CreateDeliveryStream", "PutRecordBatch"), rows_of_every_type_are_read_by_pyiceberg),
     (("CreateDeliveryStream", "PutRecordBatch"), partitions_and_statistics_prune),
@@ -477,5 +497,6 @@ CASES = [
     (("CreateDeliveryStream", "PutRecordBatch"), changes_by_keys_are_read_by_java),
     (("CreateDeliveryStream", "PutRecordBatch"), every_transform_is_javas),
     (("CreateDeliveryStream", "PutRecordBatch"), a_rest_catalog_that_fails_gets_every_row_once),
+    (("CreateDeliveryStream", "PutRecordBatch"), every_point_leaves_every_row_once),
     (("CreateDeliveryStream", "PutRecordBatch"), kills_leave_every_row_once),
 ]

@@ -194,7 +194,7 @@ fn mortal(plan: &Plan) -> Result<PathBuf, String> {
     if let Some(given) = std::env::var_os("CONFORMANCE_FAULTS_BINARY") {
         return Ok(given.into());
     }
-    let build = ["build", "--quiet", "--package", "millstream", "--features", "faults"];
+    let build = ["build", "--quiet", "--package", "millstream", "--features", "faults,iceberg"];
     Step::new("cargo build", "cargo").in_folder(&plan.root).arguments(&build).minutes(15).must()?;
     // Away from where the next build without the feature goes.
     let place = plan.workshop().join("millstream-faults");
