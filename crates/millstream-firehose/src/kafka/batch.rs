@@ -286,7 +286,9 @@ impl Records {
             let mut body = Source::Plain(self.source.take(length)?);
             body.byte()?;
             let (ms, offset) = (body.varint()?, body.varint()?);
-            let offset = self.base.checked_add(offset).ok_or(SHORT)?;
+            let offset = self.base.checked_add(offset).filter(|offset| *offset < i64::MAX);
+            // Whoever takes it goes on behind it.
+            let offset = offset.ok_or(KafkaError::Malformed("an offset is too large"))?;
             if offset < from {
                 continue;
             }
