@@ -30,7 +30,7 @@ const BLOCK_BYTES: usize = 512 * 1024;
 /// What a codec keeps to itself, about.
 const CODEC_BYTES: usize = 512 * 1024;
 
-/// Blocks of one object under way at most, however many helpers there are.
+/// Blocks of one object under way at most, however many workers there are.
 const BLOCKS_MAX: usize = 8;
 
 /// What Snappy's encoder is given at once: a block of its framing. As pieces are always cut here,
@@ -69,13 +69,13 @@ impl Compression {
     }
 
     /// Bytes of memory that making an object of `bytes` (before compression) takes at most, beside
-    /// what of it is ready: with so many helpers.
-    pub const fn working_bytes(self, bytes: usize, helpers: usize) -> usize {
+    /// what of it is ready: with so many workers.
+    pub const fn working_bytes(self, bytes: usize, workers: usize) -> usize {
         match self {
             Self::None => 0,
             // Input, its output as long as that is behind a block that takes longer, the codec.
             Self::Gzip | Self::Zip => {
-                let (wanted, most) = (bytes.div_ceil(BLOCK_BYTES), blocks_max(helpers));
+                let (wanted, most) = (bytes.div_ceil(BLOCK_BYTES), blocks_max(workers));
                 (2 * BLOCK_BYTES + CODEC_BYTES) * if wanted < most { wanted } else { most }
             }
             Self::Snappy | Self::HadoopSnappy => CODEC_BYTES,
@@ -84,7 +84,7 @@ impl Compression {
 }
 
 /// Threads that take work off the one that compresses an object.
-pub trait Helpers: fmt::Debug + Send + Sync {
+pub trait Workers: fmt::Debug + Send + Sync {
     /// How many there are.
     fn count(&self) -> usize;
 
@@ -93,10 +93,10 @@ pub trait Helpers: fmt::Debug + Send + Sync {
     fn try_run(&self, work: Box<dyn FnOnce() + Send>) -> bool;
 }
 
-/// Blocks of one object under way at most, with so many helpers: about twice as many as can be
+/// Blocks of one object under way at most, with so many workers: about twice as many as can be
 /// worked on, so that none waits for another, up to a limit.
-const fn blocks_max(helpers: usize) -> usize {
-    let wanted = 2 * helpers + 1;
+const fn blocks_max(workers: usize) -> usize {
+    let wanted = 2 * workers + 1;
     if wanted < BLOCKS_MAX { wanted } else { BLOCKS_MAX }
 }
 
@@ -136,15 +136,15 @@ impl Compressor {
     }
 
     /// The same object, made with the help of others where it is slow to make: GZIP and ZIP.
-    pub fn helped(compression: Compression, entry_name: &str, helpers: Arc<dyn Helpers>) -> Self {
-        Self::make(compression, entry_name, Some(helpers))
+    pub fn helped(compression: Compression, entry_name: &str, workers: Arc<dyn Workers>) -> Self {
+        Self::make(compression, entry_name, Some(workers))
     }
 
-    fn make(compression: Compression, entry_name: &str, helpers: Option<Arc<dyn Helpers>>) -> Self {
+    fn make(compression: Compression, entry_name: &str, workers: Option<Arc<dyn Workers>>) -> Self {
         let encoder = match compression {
             Compression::None => Encoder::None(Vec::new()),
-            Compression::Gzip => Encoder::Gzip(Box::new(GzipEncoder::new(helpers))),
-            Compression::Zip => Encoder::Zip(Box::new(ZipEncoder::new(entry_name, helpers))),
+            Compression::Gzip => Encoder::Gzip(Box::new(GzipEncoder::new(workers))),
+            Compression::Zip => Encoder::Zip(Box::new(ZipEncoder::new(entry_name, workers))),
             Compression::Snappy => Encoder::Snappy(Box::new(FrameEncoder::new(Vec::new()))),
             Compression::HadoopSnappy => {
                 Encoder::HadoopSnappy(Box::new(HadoopSnappyEncoder::new()))

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use millstream_formats::compression::Helpers;
+use millstream_formats::compression::Workers;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -29,7 +29,7 @@ impl Compressors {
     }
 }
 
-impl Helpers for Compressors {
+impl Workers for Compressors {
     fn count(&self) -> usize {
         self.count
     }

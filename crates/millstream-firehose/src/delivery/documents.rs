@@ -84,7 +84,8 @@ pub(super) async fn deliver(
                     After::GiveUp => {
                         let attempts = tries.failures();
                         let late = again.into_iter();
-                        given_up.extend(late.map(|(place, why)| (place, (Arc::new(why), attempts))));
+                        given_up
+                            .extend(late.map(|(place, why)| (place, (Arc::new(why), attempts))));
                         break;
                     }
                 }

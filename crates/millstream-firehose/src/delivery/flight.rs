@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use millstream_destinations::Failure;
 use millstream_destinations::objects::{Chunks, PutOptions};
-use millstream_formats::compression::Helpers as _;
+use millstream_formats::compression::Workers as _;
 use millstream_formats::prefix::PartitionKeys;
 
 use super::buffer::Buffer;
@@ -331,7 +331,7 @@ impl Flight {
             return bytes.saturating_mul(2).saturating_add(PUT_BYTES);
         }
         let packing = self.station.packing(objects);
-        let working = packing.compression.working_bytes(bytes, packing.helpers.count());
+        let working = packing.compression.working_bytes(bytes, packing.workers.count());
         bytes.saturating_add(PUT_BYTES).min(PUT_BYTES_MAX) + working
     }
 }

@@ -202,12 +202,12 @@ impl Maker for Plain {
 #[derive(Clone, Debug)]
 pub(super) struct Packing {
     pub(super) compression: Compression,
-    pub(super) helpers: Arc<Compressors>,
+    pub(super) workers: Arc<Compressors>,
 }
 
 impl Packing {
     fn compressor(&self, key: &str) -> Compressor {
-        Compressor::helped(self.compression, entry_name(key), Arc::clone(&self.helpers) as _)
+        Compressor::helped(self.compression, entry_name(key), Arc::clone(&self.workers) as _)
     }
 }
 

@@ -111,8 +111,8 @@ impl Station {
 
     /// How the objects of a bucket are compressed.
     pub(super) fn packing(&self, objects: &Objects) -> Packing {
-        let helpers = Arc::clone(&self.commons.compressors);
-        Packing { compression: objects.compression, helpers }
+        let workers = Arc::clone(&self.commons.compressors);
+        Packing { compression: objects.compression, workers }
     }
 
     pub(super) fn counters(&self) -> &Counters {

@@ -1,12 +1,12 @@
 //! Deflate, in blocks that know nothing of one another's output.
 //!
 //! Owns the cutting of an object's input into blocks of one size, and their way through the codec:
-//! on the thread that writes, or on helpers' where some are free, whose results are put together
+//! on the thread that writes, or on workers' where some are free, whose results are put together
 //! in order. Each block may refer to the 32 KiB before it, so little is lost by cutting; all but
 //! the last end at a whole byte (a sync flush). Together they are one deflate stream.
 //!
 //! Invariants: the output is a function of the input alone, whoever worked on it; and no more than
-//! a few blocks wait inside, whatever the helpers do. Source: RFC 1951; the scheme is that of pigz.
+//! a few blocks wait inside, whatever the workers do. Source: RFC 1951; the scheme is that of pigz.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::{Compress, Crc, FlushCompress, Status};
 
-use super::{BLOCK_BYTES, Helpers, INFALLIBLE};
+use super::{BLOCK_BYTES, INFALLIBLE, Workers};
 
 /// The level of GZIP and ZIP: gzip's own default, so that sizes are what `gzip` would give.
 const DEFLATE_LEVEL: u32 = 6;
@@ -28,7 +28,7 @@ const ROOM_BYTES_MIN: usize = 16 * 1024;
 
 /// One deflate stream, and the checksum of what is in it.
 pub(super) struct Blocks {
-    helpers: Option<Arc<dyn Helpers>>,
+    workers: Option<Arc<dyn Workers>>,
     /// Input of the next block, at most [`BLOCK_BYTES`].
     stage: Vec<u8>,
     /// The end of the input before `stage`.
@@ -67,10 +67,10 @@ enum UnderWay {
 
 impl Blocks {
     /// A stream behind `head`.
-    pub(super) fn new(head: Vec<u8>, helpers: Option<Arc<dyn Helpers>>) -> Self {
-        let count = helpers.as_ref().map_or(0, |helpers| helpers.count());
+    pub(super) fn new(head: Vec<u8>, workers: Option<Arc<dyn Workers>>) -> Self {
+        let count = workers.as_ref().map_or(0, |workers| workers.count());
         Self {
-            helpers,
+            workers,
             stage: Vec::new(),
             window: Vec::new(),
             under_way: VecDeque::new(),
@@ -131,11 +131,11 @@ impl Blocks {
 
     /// Gives a block to a helper; does it here where none is free.
     fn lend(&self, task: Task) -> UnderWay {
-        let Some(helpers) = &self.helpers else { return UnderWay::Done(task.run()) };
+        let Some(workers) = &self.workers else { return UnderWay::Done(task.run()) };
         let task = Arc::new(Mutex::new(Some(task)));
         let (sender, receiver) = sync_channel(1);
         let lent = Arc::clone(&task);
-        let is_lent = helpers.try_run(Box::new(move || {
+        let is_lent = workers.try_run(Box::new(move || {
             if let Some(task) = begin(&lent) {
                 // Nobody waits any more where the object was given up.
                 let _ = sender.send(task.run());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Helpers;
+use super::Workers;
 use super::blocks::Blocks;
 
 /// Deflated, with no name and no time, on an unknown system: all that `gzip` adds is left out, so
@@ -13,8 +13,8 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 pub(super) struct GzipEncoder(Blocks);
 
 impl GzipEncoder {
-    pub(super) fn new(helpers: Option<Arc<dyn Helpers>>) -> Self {
-        Self(Blocks::new(HEADER.to_vec(), helpers))
+    pub(super) fn new(workers: Option<Arc<dyn Workers>>) -> Self {
+        Self(Blocks::new(HEADER.to_vec(), workers))
     }
 
     pub(super) fn write(&mut self, data: &[u8]) {

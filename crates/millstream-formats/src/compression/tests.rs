@@ -98,7 +98,7 @@ fn decompress(compression: Compression, object: &[u8]) -> Vec<u8> {
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Helpers of every temper.
+/// Workers of every temper.
 #[derive(Default)]
 struct Team {
     /// What becomes of each work that is offered, in turn and over again.
@@ -120,7 +120,7 @@ impl fmt::Debug for Team {
     }
 }
 
-impl Helpers for Team {
+impl Workers for Team {
     fn count(&self) -> usize {
         3
     }
@@ -138,11 +138,11 @@ impl Helpers for Team {
     }
 }
 
-/// An object of `data`, made with helpers, and how many blocks were offered to them.
+/// An object of `data`, made with workers, and how many blocks were offered to them.
 fn helped(compression: Compression, data: &[u8], tempers: &[Temper]) -> (Vec<u8>, usize) {
     let team = Arc::new(Team { tempers: tempers.to_vec(), ..Team::default() });
-    let helpers: Arc<dyn Helpers> = Arc::clone(&team) as _;
-    let mut compressor = Compressor::helped(compression, "entry.json", helpers);
+    let workers: Arc<dyn Workers> = Arc::clone(&team) as _;
+    let mut compressor = Compressor::helped(compression, "entry.json", workers);
     let mut object = Vec::new();
     for piece in data.chunks(100_000) {
         compressor.write(piece);
@@ -247,8 +247,8 @@ fn an_object_is_the_same_whoever_helped_to_make_it() {
 #[test]
 fn blocks_that_helpers_leave_lying_do_not_pile_up() {
     let team = Arc::new(Team { tempers: vec![Temper::PutsAside], ..Team::default() });
-    let helpers: Arc<dyn Helpers> = Arc::clone(&team) as _;
-    let mut compressor = Compressor::helped(Compression::Gzip, "", helpers);
+    let workers: Arc<dyn Workers> = Arc::clone(&team) as _;
+    let mut compressor = Compressor::helped(Compression::Gzip, "", workers);
     let blocks_max = blocks_max(team.count());
     let block = lines(BLOCK_BYTES);
     for number in 1..=3 * blocks_max {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::Helpers;
+use super::Workers;
 use super::blocks::Blocks;
 
 const LOCAL_HEADER: u32 = 0x0403_4b50;
@@ -36,7 +36,7 @@ pub(super) struct ZipEncoder {
 }
 
 impl ZipEncoder {
-    pub(super) fn new(entry_name: &str, helpers: Option<Arc<dyn Helpers>>) -> Self {
+    pub(super) fn new(entry_name: &str, workers: Option<Arc<dyn Workers>>) -> Self {
         let length = floor_char_boundary(entry_name, usize::from(u16::MAX));
         let name = entry_name.as_bytes()[..length].to_vec();
         let mut output = Vec::new();
@@ -46,7 +46,7 @@ impl ZipEncoder {
         put_u16(&mut output, length_u16(&name));
         put_u16(&mut output, 0); // No extra field.
         output.extend_from_slice(&name);
-        Self { name, blocks: Blocks::new(output, helpers), taken_bytes: 0 }
+        Self { name, blocks: Blocks::new(output, workers), taken_bytes: 0 }
     }
 
     pub(super) fn write(&mut self, data: &[u8]) {

@@ -86,7 +86,7 @@ fn speed_of_compressing_a_delivery_is_within_a_tenth_of_the_codecs_own() {
     let buffer = buffer(&records, &budget);
     let whole = records.concat();
     let delivery = |compression| {
-        let packing = Packing { compression, helpers: Arc::new(Compressors::new(0)) };
+        let packing = Packing { compression, workers: Arc::new(Compressors::new(0)) };
         let (chunks, slip) = plain(&buffer, &packing, "folder/name.gz");
         let made = chunks.map(|chunk| chunk.unwrap().len()).sum();
         assert_eq!(slip.take().unwrap().ids.count(), RECORDS);

@@ -127,23 +127,21 @@ impl View {
             }
             table.row(row);
         }
-        let mut text = table.render(style);
-        text.push('\n');
+        let mut lines = vec![table.render(style)];
         for stream in &report.delivery_streams {
             let recent = |error: &&DeliveryError| {
                 report.at_ms.saturating_sub(error.at_ms) <= ERROR_AGE_MAX_MS
             };
             if let Some(error) = stream.errors.last().filter(recent) {
                 let told = told(error, report.at_ms, style);
-                text.push_str(&format!("{}: {told}\n", style.bold(&stream.name)));
+                lines.push(format!("{}: {told}", style.bold(&stream.name)));
             }
         }
         if report.spilled_bytes > 0 {
             let spilled = bytes_text(report.spilled_bytes);
-            text.push_str(&style.dim(&format!("{spilled} wait on disk, beyond what memory holds")));
-            text.push('\n');
+            lines.push(style.dim(&format!("{spilled} wait on disk, beyond what memory holds")));
         }
-        text
+        ended(&lines)
     }
 
     fn page(
@@ -153,19 +151,17 @@ impl View {
         paces: &BTreeMap<String, Pace>,
         style: Style,
     ) -> String {
-        let mut text = String::new();
-        for (name, value) in facts(stream, paces.get(&stream.arn)) {
-            text.push_str(&format!("{} {value}\n", style.dim(&format!("{name:<15}"))));
-        }
+        let mut facts = facts(stream, paces.get(&stream.arn));
         let chart = self.chart(stream);
         if !chart.is_empty() {
-            text.push_str(&format!("{} {chart}\n", style.dim(&format!("{:<15}", "bytes/s"))));
+            facts.push(("bytes/s", chart));
         }
+        let line = |(name, value)| format!("{} {value}", style.dim(&format!("{name:<15}")));
+        let mut lines: Vec<String> = facts.into_iter().map(line).collect();
         let skipped = stream.errors.len().saturating_sub(ERRORS_MAX);
-        for error in stream.errors.iter().skip(skipped) {
-            text.push_str(&format!("{}\n", told(error, report.at_ms, style)));
-        }
-        text
+        let errors = stream.errors.iter().skip(skipped);
+        lines.extend(errors.map(|error| told(error, report.at_ms, style)));
+        ended(&lines)
     }
 
     /// Bars from the oldest look to this one, the highest as high as they go.
@@ -180,6 +176,11 @@ impl View {
         };
         chart.iter().map(bar).collect()
     }
+}
+
+/// Lines, each with its end.
+fn ended(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
 }
 
 /// What came since the look before; all of it where the server was started in between.
@@ -244,7 +245,7 @@ fn facts(stream: &Delivery, pace: Option<&Pace>) -> Vec<(&'static str, String)> 
         ("records in", with_rate(stream.read_records, |pace| pace.read_records)),
         ("delivered", with_rate(stream.delivered_records, |pace| pace.delivered_records)),
         ("delivered bytes", bytes_text(stream.delivered_bytes)),
-        ("deliveries", share(stream.delivery_successes, stream.delivery_attempts)),
+        ("deliveries", share(stream.successes, stream.attempts)),
         (
             "waiting",
             format!(

@@ -81,7 +81,7 @@ fn one_that_cannot_be_carried_out_says_so() {
 
 #[test]
 fn the_page_of_one_leaves_out_what_has_not_happened() {
-    let one = Delivery { delivery_attempts: 3, delivery_successes: 2, ..stream("orders") };
+    let one = Delivery { attempts: 3, successes: 2, ..stream("orders") };
     let text = View::new(true).once(&report(0, vec![one]), Style::plain());
     assert!(text.contains("deliveries      2 of 3 (66.6 %)"), "{text}");
     for absent in ["transforms", "converted", "duplicates", "error output", "bytes/s"] {
