@@ -56,19 +56,24 @@ const FIREHOSE_DIFFERENCES: &[&str] = &[
     "MSKAsSource reads a topic of any Kafka cluster from 0.11 on, whose brokers `[kafka_clusters]` of \
      the outside file names: in clear text or over TLS, as nobody or by SASL (PLAIN over TLS only, \
      SCRAM-SHA-256, SCRAM-SHA-512; from Kafka 1.0 on). IAM is not built. AuthenticationConfiguration \
-     is kept and shown; who logs in is the outside file's word. Only what is committed is read. What retention took before it was read is counted; a partition whose log \
-     was cut off below what was read waits until it has grown past that. Each record is delivered \
+     is kept and shown; who logs in is the outside file's word. Only what is committed is read. What \
+     retention took before it was read is counted; a partition whose log was cut off below what was read waits until it has grown past that. Each record is delivered \
      once while the server runs, and at least once where it is killed, as from a Data Stream: what \
      is repeated then is counted (`millstream_firehose_duplicate_records_total`).",
     "A function is told of a record from Kafka its data and its timestamp, not its offset or its key.",
     "WebAssembly modules are run by builds with the feature `wasm`, which is not a default one: \
      docs/internals/webassembly.md.",
+    "An HTTP endpoint's 413 sends its records to the error output; the real service drops them. A \
+     record that holds more than 65,536 records goes to the error output whole.",
+    "Into Iceberg tables of format version 2 (Glue, a REST catalog, or folders) each record is \
+     committed once: a snapshot names its delivery. That tables exist is seen at the first delivery, \
+     not at creation. AppendOnly is kept and shown.",
     "Splunk is judged by a strict stand-in, since no real one can be had from the package registries; \
      OpenSearch, S3, Glue, PostgreSQL and Kafka are real servers.",
     "CopyOptions of a PostgreSQL destination are translated as far as COPY has them; others are \
      refused at creation.",
-    "KMS keys, roles, VPC and CloudWatch Logs settings are kept and shown; error logs are in the \
-     server's own log, and metrics at `/metrics`.",
+    "KMS keys, roles, VPC and CloudWatch Logs settings are kept and shown; errors are in the server's \
+     own log and in `millstream firehose status`, and metrics at `/metrics`.",
 ];
 
 /// A service's part of the page.
