@@ -38,7 +38,6 @@ pub(crate) struct FirehoseSettings {
     /// Where Iceberg's REST catalog is; `None`: tables are where Glue is.
     pub(crate) iceberg_endpoint: Option<String>,
     /// Which of its warehouses.
-    #[cfg_attr(not(feature = "iceberg"), expect(dead_code, reason = "there are no tables"))]
     pub(crate) iceberg_warehouse: Option<String>,
     /// Where Lambda functions are that the outside file does not name; `None`: AWS.
     pub(crate) lambda_endpoint: Option<String>,
