@@ -12,12 +12,17 @@ from .endpoints import HttpEndpoint
 from .streams import DeliveryStream, objects_config
 
 
-def status(site, *arguments, wanted=0):
-    """What the command prints."""
+def run(site, *arguments):
+    """The command, at its end."""
     line = [BINARY, "firehose", "status", "--endpoint-url", site.alone.endpoint, *arguments]
-    done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
-    equal(done.returncode, wanted, f"exit code, with {done.stderr!r}")
-    return done.stdout if wanted == 0 else done.stderr
+    return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+
+
+def status(site, *arguments):
+    """What the command prints."""
+    done = run(site, *arguments)
+    equal(done.returncode, 0, f"exit code, with {done.stderr!r}")
+    return done.stdout
 
 
 def told(site, name):
@@ -40,7 +45,10 @@ def status_counts_what_was_delivered(site):
                "delivered_bytes": 400, "data_freshness_ms": 0, "errors": [], "holds": True})
         (row,) = [line for line in status(site).splitlines() if line.startswith(stream.name)]
         equal(row.split(), [stream.name, "ACTIVE", "puts", "S3", "40", "40", "0", "-", "0"])
-    eventually(lambda: "no delivery stream is called" in status(site, stream.name, wanted=1), "it is gone")
+    # It is DELETING for a moment, and told so.
+    gone = eventually(lambda: (it := run(site, stream.name)).returncode and it, "it is gone")
+    equal(gone.returncode, 1)
+    assert "no delivery stream is called" in gone.stderr, gone.stderr
 
 
 def status_tells_what_goes_wrong(site):
