@@ -7,6 +7,7 @@
 //! [`Clock`] and [`Rand`] (clippy bans the alternatives), so that a simulation can stand in.
 
 mod arn;
+mod call_windows;
 mod clock;
 pub mod limits;
 mod name;
@@ -17,6 +18,7 @@ mod shard_id;
 pub mod source;
 
 pub use arn::{Arn, ArnError, ConsumerArn, StreamArn};
+pub use call_windows::{CALL_WINDOW, CALL_WINDOWS_MANY, CallWindows};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use name::{AccountId, NameError, Region, StreamName};
 pub use rand::{Rand, SeededRand, SystemRand};

@@ -1,31 +1,17 @@
 //! How often operations may be called, where `limits = "aws"`.
 //!
-//! Owns a window of one second for each operation of each account. A call beyond is refused; what
-//! is refused does not count. Puts have quotas of their own, which are `throttle`'s.
+//! Owns what counts together: the calls of one operation by one account. Puts have quotas of their
+//! own, which are `throttle`'s.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use millstream_core::{AccountId, limits};
+use millstream_core::{AccountId, CallWindows, limits};
 use tokio::time::Instant;
 
 /// What the quota does not hold for.
 const PUTS: [&str; 2] = ["firehose:PutRecord", "firehose:PutRecordBatch"];
-/// Windows at which those that are over are dropped.
-const WINDOWS_MANY: usize = 1_000;
-const WINDOW: Duration = Duration::from_secs(1);
 
-/// The calls of one operation of one account in the present second.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    start: Instant,
-    calls: u32,
-}
-
-/// All windows, by operation and account.
+/// The calls of the present second, by operation and account.
 #[derive(Debug, Default)]
-pub(crate) struct Rates(Mutex<BTreeMap<(&'static str, AccountId), Window>>);
+pub(crate) struct Rates(CallWindows<(&'static str, AccountId)>);
 
 impl Rates {
     /// Whether `account` may do `action` (`firehose:ListDeliveryStreams`) now; if so it is counted.
@@ -33,25 +19,17 @@ impl Rates {
         if PUTS.contains(&action) {
             return true;
         }
-        let now = Instant::now();
-        let is_over = |window: &Window| now.duration_since(window.start) >= WINDOW;
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if windows.len() >= WINDOWS_MANY {
-            windows.retain(|_, window| !is_over(window));
-        }
-        let fresh = Window { start: now, calls: 0 };
-        let window = windows.entry((action, account.clone())).or_insert(fresh);
-        if is_over(window) {
-            *window = fresh;
-        }
-        let admits = window.calls < limits::FIREHOSE_CALLS_PER_SECOND;
-        window.calls += u32::from(admits);
-        admits
+        let now = Instant::now().into_std();
+        self.0.admits((action, account.clone()), limits::FIREHOSE_CALLS_PER_SECOND, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use millstream_core::{CALL_WINDOW, CALL_WINDOWS_MANY};
+
     use super::*;
 
     fn account(digit: char) -> AccountId {
@@ -68,7 +46,7 @@ mod tests {
         assert_eq!(calls("firehose:ListDeliveryStreams", '2', 9), 5);
         assert_eq!(calls("firehose:UpdateDestination", '1', 9), 5);
         assert_eq!(calls("firehose:PutRecordBatch", '1', 5_000), 5_000);
-        tokio::time::advance(WINDOW).await;
+        tokio::time::advance(CALL_WINDOW).await;
         assert_eq!(calls("firehose:ListDeliveryStreams", '1', 9), 5);
     }
 
@@ -80,6 +58,6 @@ mod tests {
             assert!(rates.admits("firehose:ListDeliveryStreams", &account));
             tokio::time::advance(Duration::from_millis(2)).await;
         }
-        assert!(rates.0.lock().unwrap().len() <= WINDOWS_MANY + 1);
+        assert!(rates.0.count() <= CALL_WINDOWS_MANY + 1);
     }
 }

@@ -1,14 +1,9 @@
 //! How often operations may be called, where `limits = "aws"`.
 //!
-//! Owns what is documented, and a window of one second for each operation of each account or
-//! stream. A call beyond is refused; what is refused does not count. The calls that move records
-//! have quotas by shard, which are `throttle`'s.
+//! Owns what is documented, and what counts together: the calls of one operation by one account or
+//! to one stream. The calls that move records have quotas by shard, which are `throttle`'s.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use millstream_core::AccountId;
+use millstream_core::{AccountId, CallWindows};
 use tokio::time::Instant;
 
 use crate::state::StreamUid;
@@ -43,9 +38,6 @@ const CALLS_PER_SECOND: &[(&str, Scope, u32)] = &[
     ("kinesis:UpdateShardCount", Scope::Account, 10),
     ("kinesis:UpdateStreamWarmThroughput", Scope::Account, 5),
 ];
-/// Windows at which those that are over are dropped.
-const WINDOWS_MANY: usize = 1_000;
-const WINDOW: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Counted {
@@ -53,15 +45,9 @@ enum Counted {
     Stream(StreamUid),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    start: Instant,
-    calls: u32,
-}
-
 /// The calls of the present second.
 #[derive(Debug, Default)]
-pub(crate) struct Rates(Mutex<BTreeMap<(&'static str, Counted), Window>>);
+pub(crate) struct Rates(CallWindows<(&'static str, Counted)>);
 
 impl Rates {
     /// Whether `account` may do `action` (`kinesis:ListStreams`) now, to `stream` if to any; if
@@ -80,25 +66,16 @@ impl Rates {
             // A stream that is not there has no quota.
             (Scope::Stream, None) => return true,
         };
-        let now = Instant::now();
-        let is_over = |window: &Window| now.duration_since(window.start) >= WINDOW;
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if windows.len() >= WINDOWS_MANY {
-            windows.retain(|_, window| !is_over(window));
-        }
-        let fresh = Window { start: now, calls: 0 };
-        let window = windows.entry((action, counted)).or_insert(fresh);
-        if is_over(window) {
-            *window = fresh;
-        }
-        let admits = window.calls < *calls_max;
-        window.calls += u32::from(admits);
-        admits
+        self.0.admits((action, counted), *calls_max, Instant::now().into_std())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use millstream_core::CALL_WINDOW;
+
     use super::*;
 
     fn account(digit: char) -> AccountId {
@@ -137,8 +114,8 @@ mod tests {
                 let uid = Some(StreamUid(second * 600 + stream));
                 assert!(rates.admits("kinesis:ListShards", &account('1'), uid));
             }
-            tokio::time::advance(WINDOW).await;
+            tokio::time::advance(CALL_WINDOW).await;
         }
-        assert!(rates.0.lock().unwrap().len() <= 1_200);
+        assert!(rates.0.count() <= 1_200);
     }
 }
