@@ -14,11 +14,9 @@ import re
 import time
 import urllib.request
 
-from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import HTTPError
-
 from harness import Skip, equal, eventually, fresh_name
 
+from .crash import BROKEN
 from .destinations import count_rows, http_config, warehouse_config
 from .endpoints import Functions, HttpEndpoint, Search
 from .objects import processing, processor
@@ -27,7 +25,6 @@ from .sources import produce
 from .streams import ROLE, Bucket, DeliveryStream, Folder, objects_config
 
 BINARY = os.environ.get("CONFORMANCE_FAULTS_BINARY")
-BROKEN = (BotoCoreError, ClientError, HTTPError, OSError)
 # Points that every delivery passes; what a configuration adds comes with it.
 COMMON = ("AfterAppend", "AfterBuffering", "AfterPledge", "AfterDelivery", "AfterCheckpoint", "AfterTrim",
           "WhileReconfiguring")

@@ -4,11 +4,9 @@ import base64
 import datetime
 import decimal
 import json
-import os
 import pathlib
 import random
 import subprocess
-import threading
 import time
 import urllib.request
 import uuid
@@ -17,7 +15,7 @@ from durability.server import free_port
 from harness import equal, eventually, fresh_name
 
 from . import faults
-from .crash import BROKEN
+from .crash import put_through_kills
 from .endpoints import Functions
 from .objects import processing, processor
 from .parts import REGION, maven_jars, stop_group
@@ -25,7 +23,6 @@ from .streams import ROLE, Bucket, DeliveryStream, Folder, lines, objects_config
 
 HINTS = {"SizeInMBs": 1, "IntervalInSeconds": 1}
 CATALOG = "arn:aws:glue:us-east-1:000000000000:catalog"
-CYCLES = int(os.environ.get("CONFORMANCE_FIREHOSE_CYCLES", "8"))
 PROGRAM = pathlib.Path(__file__).resolve().parents[2] / "java-iceberg" / "IcebergTables.java"
 VERSION, HADOOP = "1.10.0", "3.4.1"
 SECRET = "a secret of the catalog"
@@ -424,41 +421,18 @@ def a_rest_catalog_that_fails_gets_every_row_once(site):
 
 def kills_leave_every_row_once(site):
     """kill -9 in a loop while rows are delivered: every acknowledged record is a row, and only once"""
-    server, chance = site.victim, random.Random(2)
+    server = site.victim
     warehouse, backup = fresh_name("warehouse"), fresh_name("backup")
     java = Java((server.data / "s3" / warehouse).resolve())
     java.create("db.t", [("id", "long", True), ("filling", "string", False)])
     where = {"CatalogConfiguration": {"WarehouseLocation": f"s3://{warehouse}"}}
-    acknowledged, sent, stopping = set(), [0], threading.Event()
     stream = DeliveryStream(server.firehose(), IcebergDestinationConfiguration=config(backup, [("db", "t")], **where))
     stream.__enter__()
 
-    def produce():
-        client = server.firehose()
-        while not stopping.is_set():
-            batch = range(sent[0], sent[0] + 40)
-            sent[0] += 40
-            records = [{"Data": b'{"id": %d, "filling": "%s"}' % (number, b"x" * 1_000)} for number in batch]
-            try:
-                answer = client.put_record_batch(DeliveryStreamName=stream.name, Records=records)
-            except BROKEN:
-                time.sleep(0.02)
-                client = server.firehose()
-                continue
-            acknowledged.update(number for number, result in zip(batch, answer["RequestResponses"]) if "RecordId" in result)
+    def record(number):
+        return b'{"id": %d, "filling": "%s"}' % (number, b"x" * 1_000)
 
-    producer = threading.Thread(target=produce, daemon=True)
-    producer.start()
-    try:
-        for _ in range(CYCLES):
-            time.sleep(chance.uniform(0.8, 2.4))
-            server.kill()
-            assert server.start() is not None, server.log()[-2000:]
-        time.sleep(1)
-    finally:
-        stopping.set()
-        producer.join(20)
-    assert len(acknowledged) > 200, f"only {len(acknowledged)} records were acknowledged"
+    acknowledged, sent = put_through_kills(server, stream, record, random.Random(2), (0.8, 2.4))
 
     def found():
         return [row["id"] for row in java.rows("db.t")]
@@ -467,7 +441,7 @@ def kills_leave_every_row_once(site):
     time.sleep(2)
     rows = found()
     equal(len(rows) - len(set(rows)), 0, f"rows that are there twice, of {len(rows)}")
-    equal(set(rows) - set(range(sent[0])), set(), "rows that nobody put")
+    equal(set(rows) - set(range(sent)), set(), "rows that nobody put")
     equal(Folder(server, backup).objects(), {}, "errors")
 
 
