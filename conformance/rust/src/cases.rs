@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region, retry::RetryConfig};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
@@ -19,20 +18,6 @@ use crate::harness::{Failure, Outcome, Run, equal, eventually, fresh_name, holds
 
 const FIRST: &str = "shardId-000000000000";
 const HALF: &str = "170141183460469231731687303715884105728";
-
-/// The client as it comes, but for the endpoint, a single try and no TLS.
-pub(crate) fn client(endpoint: &str) -> Client {
-    let transport = aws_smithy_http_client::Builder::new().build_http();
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(endpoint)
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("conformance", "conformance", None, None, "suite"))
-        .retry_config(RetryConfig::disabled())
-        .http_client(transport)
-        .build();
-    Client::from_conf(config)
-}
 
 /// Runs every case.
 pub(crate) async fn run_all(client: &Client, run: &mut Run) {

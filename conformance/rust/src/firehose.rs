@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_firehose::Client;
-use aws_sdk_firehose::config::{BehaviorVersion, Config, Credentials, Region, retry::RetryConfig};
 use aws_sdk_firehose::operation::put_record_batch::{PutRecordBatchError, PutRecordBatchOutput};
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::builders::ExtendedS3DestinationConfigurationBuilder;
@@ -19,20 +18,6 @@ use aws_sdk_firehose::types::{
 use crate::harness::{Failure, Outcome, Run, equal, eventually, fresh_name, holds, refused};
 
 const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555";
-
-/// The client as it comes, but for the endpoint, a single try and no TLS.
-pub(crate) fn client(endpoint: &str) -> Client {
-    let transport = aws_smithy_http_client::Builder::new().build_http();
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(endpoint)
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("conformance", "conformance", None, None, "suite"))
-        .retry_config(RetryConfig::disabled())
-        .http_client(transport)
-        .build();
-    Client::from_conf(config)
-}
 
 /// Runs every case.
 pub(crate) async fn run_all(client: &Client, run: &mut Run) {

@@ -7,7 +7,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
+use aws_types::SdkConfig;
 
 /// Why a case failed; any error will do.
 pub(crate) type Failure = Box<dyn Error>;
@@ -15,9 +18,19 @@ pub(crate) type Failure = Box<dyn Error>;
 /// What a case gives.
 pub(crate) type Outcome = Result<(), Failure>;
 
-/// Where the server is.
-pub(crate) fn endpoint() -> String {
-    std::env::var("CONFORMANCE_ENDPOINT").unwrap_or_else(|_| "http://127.0.0.1:4567".to_owned())
+/// What the clients share: they are as they come, but for the endpoint, a single try and no TLS.
+pub(crate) fn site() -> SdkConfig {
+    let endpoint = std::env::var("CONFORMANCE_ENDPOINT");
+    let endpoint = endpoint.unwrap_or_else(|_| "http://127.0.0.1:4567".to_owned());
+    let credentials = Credentials::new("conformance", "conformance", None, None, "suite");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::disabled())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
 }
 
 /// The counts of one run.

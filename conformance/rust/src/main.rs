@@ -11,10 +11,11 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let client = cases::client(&harness::endpoint());
+    let site = harness::site();
+    let client = aws_sdk_kinesis::Client::new(&site);
     let mut run = harness::Run::new("AWS SDK for Rust", "JSON");
     cases::run_all(&client, &mut run).await;
-    let deliveries = firehose::client(&harness::endpoint());
+    let deliveries = aws_sdk_firehose::Client::new(&site);
     firehose::run_all(&deliveries, run.of("firehose")).await;
     run.finish()
 }
